@@ -1,0 +1,188 @@
+"""Types of the Rust core. Only ``fastlayer.store`` and the sandbox child import it."""
+
+from collections.abc import Callable, Sequence
+from typing import final
+
+__version__: str
+
+def build_info() -> dict[str, str]: ...
+@final
+class LayerInfo:
+    """What is known of a stored layer."""
+
+    diff_id: str  # "sha256:…" of the plain tar
+    size: int  # bytes of the plain tar
+    content_size: int  # sum of file contents, bytes (docker history's SIZE)
+    entries: int
+    raw_reason: str | None  # why the parser refused it (raw layer), else None
+    added_bytes: int  # bytes this call added to the store
+
+@final
+class Entry:
+    """One path of a tree. ``path`` has no leading or trailing slash; the root is ``b""``."""
+
+    path: bytes
+    kind: str  # "file" "directory" "symlink" "char" "block" "fifo"; in a layer also "whiteout"
+    mode: int  # permission bits, 0o7777
+    uid: int
+    gid: int
+    mtime: tuple[int, int]  # seconds, nanoseconds
+    size: int
+    link: bytes  # symlink target, else b""
+    hardlink: bytes  # first path of its hardlink group, else b""
+    device: tuple[int, int]
+    xattrs: dict[bytes, bytes]
+    content: str  # hex BLAKE3 of a file's content, else ""
+
+@final
+class Change:
+    """One difference of two trees: ``kind`` is "A", "C" or "D"; ``reasons`` of a C, e.g. ("mode",)."""
+
+    kind: str
+    path: bytes
+    reasons: tuple[str, ...]
+
+@final
+class Problem:
+    """One finding of fsck."""
+
+    what: str  # "object" "segment" "recipe" "checkout" "blob" "name"
+    name: str
+    detail: str
+
+@final
+class CopySource:
+    """One source of a COPY or ADD, in one of four forms; see the static constructors."""
+
+    @staticmethod
+    def context(context: Context, pattern: bytes) -> CopySource:
+        """A path or Go wildcard, relative to the context's root; ``../`` and ``/`` heads dropped."""
+    @staticmethod
+    def tree(chain: Sequence[str], pattern: bytes) -> CopySource:
+        """A path or Go wildcard in a tree (COPY --from)."""
+    @staticmethod
+    def inline(name: bytes, content: bytes, mode: int = 0o644) -> CopySource:
+        """A heredoc."""
+    @staticmethod
+    def file(path: str, name: bytes, mode: int, mtime: int) -> CopySource:
+        """A downloaded file."""
+
+@final
+class CopyOperation:
+    """A whole COPY or ADD instruction, all words expanded and owners numeric."""
+
+    def __new__(
+        cls,
+        sources: Sequence[CopySource],
+        destination: bytes,  # absolute, cleaned; trailing "/" means: it is a directory
+        *,
+        owner: tuple[int, int] | None = None,
+        mode: str | None = None,  # octal text as in --chmod; None keeps
+        exclude: Sequence[str] = (),  # .dockerignore patterns relative to each source
+        parents: bool = False,
+        unpack: bool = False,  # ADD of local archives: by content
+        link: bool = False,  # destination symlinks are not followed
+    ) -> CopyOperation: ...
+
+@final
+class Context:
+    """A build context on disk, seen through its ignore rules."""
+
+    def __new__(cls, root: str, patterns: Sequence[str] = (), cache: str | None = None) -> Context:
+        """``cache``: the stat cache's file, or None."""
+    root: str
+    def read(self, path: bytes) -> bytes: ...
+    def save(self) -> None:
+        """Write the stat cache."""
+
+@final
+class Store:
+    """A layer store; opened for the life of the object. A chain is DiffIDs, the base's first."""
+
+    def __new__(cls, root: str, *, create: bool = True) -> Store: ...
+    root: str
+
+    # documents and blobs
+    def put_document(self, data: bytes) -> str: ...
+    def get_document(self, digest: str) -> bytes: ...
+    def has_blob(self, digest: str) -> bool: ...
+
+    # layers in
+    def import_layer(self, fd: int, progress: Callable[[int], None] | None = None) -> LayerInfo:
+        """A plain or compressed tar; the DiffID is of the plain bytes as given."""
+    def import_blob(
+        self,
+        fd: int,
+        digest: str | None,
+        diff_id: str | None,
+        progress: Callable[[int], None] | None = None,
+    ) -> LayerInfo:
+        """A layer blob; both digests, where given, are verified before anything is visible."""
+    def copy_layer(self, base: Sequence[str], operation: CopyOperation) -> LayerInfo: ...
+    def directory_layer(
+        self, base: Sequence[str], path: bytes, owner: tuple[int, int], mode: int, mtime: int
+    ) -> LayerInfo | None:
+        """WORKDIR: makes the directories that are missing; None where there is nothing to make."""
+    def diff_upper(self, base: Sequence[str], upper: str, *, adopt: bool) -> LayerInfo:
+        """The layer that an overlay upper makes over ``base``. ``adopt`` takes its files over (the
+        upper is gone afterwards): only for an upper that nobody writes again. Else it is copied."""
+    def empty_layer(self) -> LayerInfo: ...
+
+    # layers out
+    def layer(self, diff_id: str) -> LayerInfo | None: ...
+    def write_tar(self, diff_id: str, fd: int) -> None: ...
+    def export_blob(
+        self, diff_id: str, codec: str, level: int | None, fd: int
+    ) -> tuple[str, int]:
+        """Compressed ("gzip" "zstd" "none") into fd; gives blob digest and size."""
+    def write_tree(self, chain: Sequence[str], destination: str) -> None:
+        """The merged tree as plain files below an existing directory (-o type=local)."""
+    def write_tree_tar(self, chain: Sequence[str], fd: int) -> None:
+        """The merged tree as one tar (-o type=tar, export)."""
+    def checkout(self, chain: Sequence[str]) -> list[str]:
+        """Overlay lower directories, the topmost first."""
+
+    # trees
+    def tree_id(self, chain: Sequence[str]) -> str: ...
+    def copy_key(self, operation: CopyOperation) -> str:
+        """Content key of all that the operation would copy; mtimes do not count."""
+    def stat(self, chain: Sequence[str], path: bytes, follow: bool = True) -> Entry | None: ...
+    def list(self, chain: Sequence[str], path: bytes) -> list[Entry]: ...
+    def walk(self, chain: Sequence[str]) -> list[Entry]: ...
+    def layer_entries(self, diff_id: str) -> list[Entry]: ...
+    def read(self, chain: Sequence[str], path: bytes, limit: int | None = None) -> bytes: ...
+    def read_to(self, chain: Sequence[str], path: bytes, fd: int) -> None: ...
+    def compare(self, before: Sequence[str], after: Sequence[str]) -> list[Change]: ...
+    def changes(self, base: Sequence[str], upper: str) -> list[Change]:
+        """What an upper directory changes (fastlayer diff CONTAINER)."""
+
+    # care
+    def sync(self) -> None:
+        """All that was published is durable when this returns."""
+    def layers(self) -> list[str]: ...
+    def remove_layers_except(self, keep: Sequence[str]) -> int:
+        """Garbage collection of layers and documents; gives the bytes freed."""
+    def fsck(self) -> list[Problem]: ...
+
+@final
+class MountNamespace:
+    """A thread of this process in a mount namespace of its own; its mounts die with it."""
+
+    def __new__(cls) -> MountNamespace: ...
+    def mount_overlay(
+        self, lowers: Sequence[str], upper: str, work: str, target: str, *, volatile: bool
+    ) -> None: ...
+    def unmount(self, target: str) -> None: ...
+    def spawn(
+        self,
+        argv: Sequence[bytes],
+        *,
+        env: Sequence[bytes],
+        cwd: str,
+        stdin: int,
+        stdout: int,
+        stderr: int,
+        pass_fds: Sequence[int] = (),
+    ) -> int:
+        """A child in the namespace, in a session of its own; gives its pid (wait with os.waitpid)."""
+    def close(self) -> None: ...

@@ -1,0 +1,98 @@
+"""The ``fastlayer`` command: a lazy group, global options, and errors turned into text.
+
+A command's module is imported only when it is called, so that start-up stays below the time of
+the work. This package is the only place that prints.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from fastlayer import errors
+
+COMMANDS = {
+    "build": "Build an image from a Dockerfile",
+    "builder": "Manage the build cache",
+    "cat": "Print a file of an image",
+    "commit": "Create an image from a container's changes",
+    "cp": "Copy files out of an image or container",
+    "diff": "Show the changes of a container, or between two images",
+    "fsck": "Check the store",
+    "history": "Show the history of an image",
+    "images": "List images",
+    "import": "Make an image of a root file system's tar",
+    "inspect": "Show an image's or container's details",
+    "load": "Load images from an archive",
+    "logs": "Print a container's output",
+    "ls": "List a directory of an image",
+    "ps": "List containers",
+    "rm": "Remove containers",
+    "rmi": "Remove images",
+    "run": "Run a command in a new container",
+    "save": "Save images to an archive",
+    "start": "Start stopped containers",
+    "stop": "Stop running containers",
+    "tag": "Give an image another name",
+}
+"""Every command, with its one-line help: the group's listing needs no import of the command."""
+
+
+class LazyGroup(click.Group):
+    """Finds a command's module by its name, at the time it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"fastlayer.cli.{cmd_name}_command")
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--root", metavar="DIR", help="The store (default: $FASTLAYER_ROOT).")
+@click.version_option(package_name="fastlayer-oci", prog_name="fastlayer")
+@click.pass_context
+def group(ctx: click.Context, root: str | None) -> None:
+    """Build container images and store their layers, without a daemon."""
+    ctx.obj = root
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; gives its exit code."""
+    try:
+        result = group.main(args=arguments, prog_name="fastlayer", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return 125 if isinstance(error, click.UsageError) else error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        sys.stderr.write("error: interrupted\n")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+    except errors.FastlayerError as error:
+        sys.stderr.write(f"error: {error}\n")
+        if error.hint:
+            sys.stderr.write(f"hint: {error.hint}\n")
+        return error.exit_code
+    return result if isinstance(result, int) else 0
+
+
+def entry() -> None:
+    """Console-script entry point."""
+    sys.exit(main())
