@@ -1,4 +1,4 @@
-"""Settings of every test run: hypothesis profiles without deadlines (two busy cores are enough of a race)."""
+"""Settings of every test run: hypothesis without deadlines, for busy machines are slow."""
 
 from __future__ import annotations
 

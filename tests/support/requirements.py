@@ -1,9 +1,9 @@
 """What a test needs from the machine, and what happens when it is not there.
 
-Each function returns the thing asked for. Where it is missing the test is skipped with the reason in
-plain words; where the environment variable ``CI`` is set the test fails instead, so that nothing is
-left out unseen. Call them inside a test or a fixture, or at import time of a test module (they then
-skip the whole module).
+Each function returns the thing asked for. Where it is missing the test is skipped with the reason
+in plain words; where the environment variable ``CI`` is set the test fails instead, so that nothing
+is left out unseen. Call them inside a test or a fixture, or at import time of a test module (they
+then skip the whole module).
 """
 
 from __future__ import annotations
