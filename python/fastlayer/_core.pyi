@@ -1,5 +1,6 @@
 """Types of the Rust core. Only ``fastlayer.store`` and the sandbox child import it."""
 
+import builtins
 from collections.abc import Callable, Sequence
 from typing import final
 
@@ -36,7 +37,7 @@ class Entry:
 
 @final
 class Change:
-    """One difference of two trees: ``kind`` is "A", "C" or "D"; ``reasons`` of a C, e.g. ("mode",)."""
+    """One difference of two trees: ``kind`` is "A", "C" or "D"; a C has ``reasons``."""
 
     kind: str
     path: bytes
@@ -56,7 +57,7 @@ class CopySource:
 
     @staticmethod
     def context(context: Context, pattern: bytes) -> CopySource:
-        """A path or Go wildcard, relative to the context's root; ``../`` and ``/`` heads dropped."""
+        """A path or Go wildcard, relative to the context; ``../`` and ``/`` heads are dropped."""
     @staticmethod
     def tree(chain: Sequence[str], pattern: bytes) -> CopySource:
         """A path or Go wildcard in a tree (COPY --from)."""
@@ -147,22 +148,22 @@ class Store:
     def copy_key(self, operation: CopyOperation) -> str:
         """Content key of all that the operation would copy; mtimes do not count."""
     def stat(self, chain: Sequence[str], path: bytes, follow: bool = True) -> Entry | None: ...
-    def list(self, chain: Sequence[str], path: bytes) -> list[Entry]: ...
-    def walk(self, chain: Sequence[str]) -> list[Entry]: ...
-    def layer_entries(self, diff_id: str) -> list[Entry]: ...
+    def list(self, chain: Sequence[str], path: bytes) -> builtins.list[Entry]: ...
+    def walk(self, chain: Sequence[str]) -> builtins.list[Entry]: ...
+    def layer_entries(self, diff_id: str) -> builtins.list[Entry]: ...
     def read(self, chain: Sequence[str], path: bytes, limit: int | None = None) -> bytes: ...
     def read_to(self, chain: Sequence[str], path: bytes, fd: int) -> None: ...
-    def compare(self, before: Sequence[str], after: Sequence[str]) -> list[Change]: ...
-    def changes(self, base: Sequence[str], upper: str) -> list[Change]:
+    def compare(self, before: Sequence[str], after: Sequence[str]) -> builtins.list[Change]: ...
+    def changes(self, base: Sequence[str], upper: str) -> builtins.list[Change]:
         """What an upper directory changes (fastlayer diff CONTAINER)."""
 
     # care
     def sync(self) -> None:
         """All that was published is durable when this returns."""
-    def layers(self) -> list[str]: ...
+    def layers(self) -> builtins.list[str]: ...
     def remove_layers_except(self, keep: Sequence[str]) -> int:
         """Garbage collection of layers and documents; gives the bytes freed."""
-    def fsck(self) -> list[Problem]: ...
+    def fsck(self) -> builtins.list[Problem]: ...
 
 @final
 class MountNamespace:
@@ -184,5 +185,5 @@ class MountNamespace:
         stderr: int,
         pass_fds: Sequence[int] = (),
     ) -> int:
-        """A child in the namespace, in a session of its own; gives its pid (wait with os.waitpid)."""
+        """A child in the namespace, in its own session; gives its pid (for os.waitpid)."""
     def close(self) -> None: ...

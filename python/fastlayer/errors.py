@@ -51,7 +51,7 @@ class StoreError(FastlayerError):
 
 
 class StoreIOError(StoreError):
-    """A system call on the store failed (full disk, read-only, permission); ``errno`` says which."""
+    """A system call on the store failed (full disk, read-only, …); ``errno`` says which."""
 
     def __init__(self, message: str, *, hint: str | None = None, errno: int | None = None) -> None:
         super().__init__(message, hint=hint)

@@ -46,17 +46,19 @@ class LazyGroup(click.Group):
     """Finds a command's module by its name, at the time it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands, sorted."""
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now; ``None`` for an unknown one."""
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"fastlayer.cli.{cmd_name}_command")
-        command = module.command
-        assert isinstance(command, click.Command)
+        command: click.Command = module.command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the listing of commands from their one-line helps."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name]) for name in self.list_commands(ctx)])
 

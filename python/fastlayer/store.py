@@ -1,0 +1,304 @@
+"""The layer store, from Python: the only importer of the Rust core.
+
+Everything about layers goes through :class:`Store`. Large data never passes through Python: the
+calls take paths, file descriptors and small bytes, and give frozen results. Every call that can
+take a millisecond detaches from the interpreter lock and honours Ctrl-C. This module knows
+nothing of images, Dockerfiles or containers.
+
+A *chain* is a sequence of DiffIDs (``"sha256:…"``), the base's first; it describes a tree. Paths
+inside trees are bytes without a leading slash; the root is ``b""``.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+try:
+    from fastlayer import _core
+except ImportError as error:  # the distribution named `fastlayer` shadows ours, or a broken wheel
+    raise ImportError(
+        "fastlayer's compiled core is missing: reinstall the distribution fastlayer-oci, and "
+        "uninstall the unrelated distribution named fastlayer if it is there"
+    ) from error
+
+Change = _core.Change
+Context = _core.Context
+CopyOperation = _core.CopyOperation
+CopySource = _core.CopySource
+Entry = _core.Entry
+LayerInfo = _core.LayerInfo
+MountNamespace = _core.MountNamespace
+Problem = _core.Problem
+
+__all__ = [
+    "Change",
+    "Context",
+    "CopyOperation",
+    "CopySource",
+    "Entry",
+    "LayerInfo",
+    "MountNamespace",
+    "Problem",
+    "Store",
+    "build_info",
+    "default_root",
+]
+
+
+def build_info() -> dict[str, str]:
+    """The core's version, build profile and hash backends, as names and values."""
+    return _core.build_info()
+
+
+def default_root() -> Path:
+    """Where the store is when nobody says otherwise (DESIGN.md section 1).
+
+    ``$FASTLAYER_ROOT``; else ``/var/lib/fastlayer`` for root; else
+    ``$XDG_DATA_HOME/fastlayer``.
+    """
+    named = os.environ.get("FASTLAYER_ROOT")
+    if named:
+        return Path(named)
+    if os.geteuid() == 0:
+        return Path("/var/lib/fastlayer")
+    data = os.environ.get("XDG_DATA_HOME")
+    return (Path(data) if data else Path.home() / ".local" / "share") / "fastlayer"
+
+
+class Store:
+    """A layer store on disk.
+
+    Any number of processes may use one store at the same time; there is no daemon.
+
+    Parameters
+    ----------
+    root:
+        The store's directory; :func:`default_root` where it is ``None``.
+    create:
+        Whether a missing store is made. Where it is false, a missing store raises
+        :class:`~fastlayer.errors.NotFoundError`.
+
+    Raises
+    ------
+    StoreFormatError
+        The directory is not a store, or is one of a newer format.
+    StoreIOError
+        The directory cannot be read or made.
+    """
+
+    def __init__(self, root: str | os.PathLike[str] | None = None, *, create: bool = True) -> None:
+        path = Path(root) if root is not None else default_root()
+        self._core = _core.Store(os.path.abspath(path), create=create)
+
+    @property
+    def root(self) -> Path:
+        """The store's directory, absolute."""
+        return Path(self._core.root)
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.root)!r})"
+
+    # Documents and blobs.
+
+    def put_document(self, data: bytes) -> str:
+        """Keep a small document (a config, a manifest) as the bytes it has; gives its digest."""
+        return self._core.put_document(data)
+
+    def get_document(self, digest: str) -> bytes:
+        """The bytes of a document.
+
+        Raises
+        ------
+        NotFoundError
+            No such document.
+        CorruptError
+            The bytes on disk do not match the digest.
+        """
+        return self._core.get_document(digest)
+
+    def has_blob(self, digest: str) -> bool:
+        """Whether a blob or document of that digest is on disk."""
+        return self._core.has_blob(digest)
+
+    # Layers in.
+
+    def import_layer(self, fd: int, *, progress: Callable[[int], None] | None = None) -> LayerInfo:
+        """Take a layer from a tar, plain or compressed (gzip, zstd, xz, bzip2).
+
+        Parameters
+        ----------
+        fd:
+            Readable file descriptor; read to its end.
+        progress:
+            Called now and then with the number of bytes read so far.
+
+        Returns
+        -------
+        The layer. Its DiffID is the SHA-256 of the plain tar as given, bit for bit.
+
+        Raises
+        ------
+        CorruptError
+            The stream is truncated or damaged; nothing is visible in the store.
+        """
+        return self._core.import_layer(fd, progress)
+
+    def import_blob(
+        self,
+        fd: int,
+        *,
+        digest: str | None = None,
+        diff_id: str | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> LayerInfo:
+        """Take a layer blob whose digest and DiffID are known, and keep the blob as it came.
+
+        Raises
+        ------
+        CorruptError
+            One of the digests does not match; nothing is visible in the store.
+        """
+        return self._core.import_blob(fd, digest, diff_id, progress)
+
+    def copy_layer(self, base: Sequence[str], operation: CopyOperation) -> LayerInfo:
+        """The layer that a COPY or ADD makes over the tree of ``base``; mounts nothing.
+
+        Raises
+        ------
+        PathNotFoundError
+            A literal source does not exist.
+        UnsafePathError
+            A source leaves its context.
+        """
+        return self._core.copy_layer(base, operation)
+
+    def directory_layer(
+        self, base: Sequence[str], path: bytes, *, owner: tuple[int, int], mode: int, mtime: int
+    ) -> LayerInfo | None:
+        """The layer that makes a directory and its parents; ``None`` where all are there.
+
+        ``owner`` is (uid, gid), ``mode`` permission bits, ``mtime`` seconds since the epoch.
+        """
+        return self._core.directory_layer(base, path, owner, mode, mtime)
+
+    def diff_upper(self, base: Sequence[str], upper: str, *, adopt: bool) -> LayerInfo:
+        """The layer that an overlay upper directory makes over the tree of ``base``.
+
+        ``adopt`` takes the upper's files over and leaves it gone: only for one that nobody
+        writes again. Else its files are copied.
+        """
+        return self._core.diff_upper(base, upper, adopt=adopt)
+
+    def empty_layer(self) -> LayerInfo:
+        """The layer that changes nothing (1024 zero bytes)."""
+        return self._core.empty_layer()
+
+    # Layers out.
+
+    def layer(self, diff_id: str) -> LayerInfo | None:
+        """What is known of a layer; ``None`` where it is not in the store."""
+        return self._core.layer(diff_id)
+
+    def write_tar(self, diff_id: str, fd: int) -> None:
+        """Write the layer's plain tar, bit for bit as it came."""
+        self._core.write_tar(diff_id, fd)
+
+    def export_blob(
+        self, diff_id: str, *, codec: str, level: int | None = None, fd: int
+    ) -> tuple[str, int]:
+        """Write the layer compressed; gives the blob's digest and its size in bytes.
+
+        ``codec`` is ``"gzip"``, ``"zstd"`` or ``"none"``; ``level`` ``None`` is the codec's
+        default (gzip 6, zstd 3). The bytes depend on the tar and these two alone.
+        """
+        return self._core.export_blob(diff_id, codec, level, fd)
+
+    def write_tree(self, chain: Sequence[str], destination: str) -> None:
+        """Write the chain's merged tree as plain files below an existing directory."""
+        self._core.write_tree(chain, destination)
+
+    def write_tree_tar(self, chain: Sequence[str], fd: int) -> None:
+        """Write the chain's merged tree as one deterministic tar."""
+        self._core.write_tree_tar(chain, fd)
+
+    def checkout(self, chain: Sequence[str]) -> list[str]:
+        """Directories that an overlay mount takes as its lowers, the topmost first.
+
+        Raises
+        ------
+        RawLayerError
+            A layer of the chain is raw; the message has the parser's reason.
+        """
+        return self._core.checkout(chain)
+
+    # Trees.
+
+    def tree_id(self, chain: Sequence[str]) -> str:
+        """Merkle hash of the merged tree: names, types, modes, owners, link targets, devices,
+        hardlink groups, xattrs and contents; no mtimes."""
+        return self._core.tree_id(chain)
+
+    def copy_key(self, operation: CopyOperation) -> str:
+        """Hash of everything the operation would copy; mtimes do not count."""
+        return self._core.copy_key(operation)
+
+    def stat(self, chain: Sequence[str], path: bytes, *, follow: bool = True) -> Entry | None:
+        """The entry at a path, symlinks resolved inside the tree; ``None`` where there is none."""
+        return self._core.stat(chain, path, follow)
+
+    def list(self, chain: Sequence[str], path: bytes) -> builtins.list[Entry]:
+        """The children of a directory, sorted by bytes."""
+        return self._core.list(chain, path)
+
+    def walk(self, chain: Sequence[str]) -> builtins.list[Entry]:
+        """Every entry of the merged tree, sorted component by component."""
+        return self._core.walk(chain)
+
+    def layer_entries(self, diff_id: str) -> builtins.list[Entry]:
+        """Every entry of one layer, whiteouts included."""
+        return self._core.layer_entries(diff_id)
+
+    def read(self, chain: Sequence[str], path: bytes, *, limit: int | None = None) -> bytes:
+        """The content of a small regular file; at most ``limit`` bytes are accepted.
+
+        Raises
+        ------
+        PathNotFoundError
+            No such file.
+        LimitError
+            The file is larger than ``limit``.
+        """
+        return self._core.read(chain, path, limit)
+
+    def read_to(self, chain: Sequence[str], path: bytes, fd: int) -> None:
+        """Write the content of a regular file to a file descriptor."""
+        self._core.read_to(chain, path, fd)
+
+    def compare(self, before: Sequence[str], after: Sequence[str]) -> builtins.list[Change]:
+        """The differences of two trees, with their reasons."""
+        return self._core.compare(before, after)
+
+    def changes(self, base: Sequence[str], upper: str) -> builtins.list[Change]:
+        """What an overlay upper directory changes over the tree of ``base``."""
+        return self._core.changes(base, upper)
+
+    # Care.
+
+    def sync(self) -> None:
+        """Return when all that was published is durable."""
+        self._core.sync()
+
+    def layers(self) -> builtins.list[str]:
+        """The DiffIDs of all layers in the store, sorted."""
+        return self._core.layers()
+
+    def remove_layers_except(self, keep: Sequence[str]) -> int:
+        """Remove every layer and document that ``keep`` does not name; gives the bytes freed."""
+        return self._core.remove_layers_except(keep)
+
+    def fsck(self) -> builtins.list[Problem]:
+        """Check names, hashes, recipes and checkouts; an empty list is a clean store."""
+        return self._core.fsck()
