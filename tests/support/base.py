@@ -12,6 +12,7 @@ import tarfile
 from functools import lru_cache
 from pathlib import Path
 
+BUSYBOX = Path("/bin/busybox")
 EPOCH = 1_700_000_000
 """The mtime of every entry, seconds."""
 
