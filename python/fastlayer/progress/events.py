@@ -1,0 +1,99 @@
+"""What happens in a build, as frozen values.
+
+A step is known by its number, given when it first shows; names and texts are ready to be shown.
+Times are seconds since the epoch. Whoever sends events sends them one at a time. This module
+imports nothing of fastlayer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    """A step begins, or is about to be found in the cache."""
+
+    step: int
+    """Its number, from 1."""
+    name: str
+    """Such as ``[build 2/3] RUN make``."""
+    time: float
+    inputs: tuple[int, ...] = ()
+    """The steps whose results it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """A piece of what a step's process wrote; it may end in the middle of a line."""
+
+    step: int
+    stream: int
+    """1 for standard output, 2 for standard error."""
+    data: bytes
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepStatus:
+    """A line about the work of a step: what is moved, or why it was not in the cache."""
+
+    step: int
+    text: str
+    time: float
+    current: int = 0
+    """Bytes done so far, 0 where that is not counted."""
+    total: int = 0
+    """Bytes in all, 0 where that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished:
+    """A step is done."""
+
+    step: int
+    time: float
+    seconds: float
+    cached: bool = False
+    error: str | None = None
+    """Why it failed, ``None`` where it did not."""
+    added_bytes: int = 0
+    """What it added to the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildWarning:
+    """Something in the Dockerfile that is allowed but probably not meant."""
+
+    text: str
+    file: str
+    line: int
+    """0 where it belongs to no line."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildFinished:
+    """The build is done, well."""
+
+    image_id: str | None
+    """``None`` where no image was kept (``-o`` of another form)."""
+    cached: int
+    """Steps found in the cache."""
+    ran: int
+    """Steps that ran."""
+    seconds: float
+    added_bytes: int
+
+
+Event = StepStarted | StepOutput | StepStatus | StepFinished | BuildWarning | BuildFinished
+
+
+class Renderer(Protocol):
+    """Shows events. Not thread-safe: the sender serialises."""
+
+    def event(self, event: Event) -> None:
+        """Show one event."""
+
+    def close(self) -> None:
+        """Show what is held back, and leave the stream as it was found."""
