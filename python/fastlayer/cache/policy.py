@@ -1,0 +1,124 @@
+"""Which record may be used, and the memory of tree ids: the cache as the builder sees it.
+
+A record counts only while its layer is in the store. With ``use`` off (``--no-cache``) no earlier
+record is looked at, but results are recorded for later builds. Safe to use from several threads.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from fastlayer.cache.index import CacheIndex, StepRecord
+from fastlayer.cache.keys import KeyParts, chain_name
+
+PART_NAMES = {
+    "base": "what it starts from",
+    "instruction": "the instruction",
+    "inputs": "the content of its inputs",
+    "configuration": "its environment or settings",
+}
+"""How a miss names the part of the key that differs."""
+
+
+class LayerSource(Protocol):
+    """What the cache asks of the store."""
+
+    def layer(self, diff_id: str) -> object | None:
+        """What is known of a layer, ``None`` where it is not there."""
+
+    def tree_id(self, chain: Sequence[str]) -> str:
+        """The tree id of a chain."""
+
+
+class StepCache:
+    """The cache of one store, for the time of one build.
+
+    Parameters
+    ----------
+    store:
+        Where layers are.
+    path:
+        The index's file.
+    use:
+        Whether earlier records may be used.
+    strict:
+        Whether steps start from DiffIDs instead of tree ids (``--cache-mode=strict``).
+    """
+
+    def __init__(
+        self, store: LayerSource, path: Path, *, use: bool = True, strict: bool = False
+    ) -> None:
+        self._store = store
+        self._index = CacheIndex(path)
+        self._use = use
+        self._strict = strict
+        self._trees: dict[str, str] = {}
+        self._used_keys: list[str] = []
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """Note what was used, and close the index."""
+        with self._lock:
+            self._index.touch(self._used_keys, list(self._trees))
+            self._used_keys = []
+        self._index.close()
+
+    def tree(self, chain: Sequence[str]) -> str:
+        """What a step on this chain starts from: its tree id, or its DiffIDs when strict."""
+        name = chain_name(chain)
+        if self._strict:
+            return name
+        with self._lock:
+            known = self._trees.get(name) or self._index.tree_of(name)
+        if known is None:
+            known = self._store.tree_id(chain)
+            self._index.remember_tree(name, known)
+        with self._lock:
+            self._trees[name] = known
+        return known
+
+    def lookup(self, parts: KeyParts) -> StepRecord | None:
+        """The record of this very step, if it may be used."""
+        if not self._use:
+            return None
+        return self._usable(self._index.find(parts.key()))
+
+    def same_result(self, input_tree: str, tree: str) -> StepRecord | None:
+        """An earlier step that came from the same tree to the same tree (early cut-off)."""
+        if not self._use or self._strict:
+            return None
+        return self._usable(self._index.find_result(input_tree, tree))
+
+    def record(self, record: StepRecord, chain: Sequence[str]) -> None:
+        """Keep what a step gave; ``chain`` is the one that its result is."""
+        self._index.put(record)
+        if not self._strict:
+            name = chain_name(chain)
+            self._index.remember_tree(name, record.tree)
+            with self._lock:
+                self._trees[name] = record.tree
+
+    def miss_reason(self, parts: KeyParts, place: str) -> str | None:
+        """Why a step was not found: what differs from the last record of the same instruction."""
+        if not self._use:
+            return "--no-cache"
+        last = self._index.last_at(place)
+        if last is None:
+            return None
+        now = parts.fingerprints()
+        changed = [text for part, text in PART_NAMES.items() if now[part] != last.parts[part]]
+        if changed:
+            return f"{', '.join(changed)} changed"
+        return "its layer is no longer in the store"
+
+    def _usable(self, record: StepRecord | None) -> StepRecord | None:
+        if record is None:
+            return None
+        if record.diff_id is not None and self._store.layer(record.diff_id) is None:
+            return None
+        with self._lock:
+            self._used_keys.append(record.key)
+        return record
