@@ -50,10 +50,9 @@ class DockerEngine:
 
 
 def _client() -> str:
-    for path in ("/usr/bin/docker", shutil.which("docker")):
-        if path and Path(path).exists():
-            return path
-    missing("no docker client: install Debian's docker.io")
+    paths = ["/usr/bin/docker", shutil.which("docker") or ""]
+    found = [path for path in paths if Path(path).is_file()]
+    return found[0] if found else missing("no docker client: install Debian's docker.io")
 
 
 @contextlib.contextmanager
