@@ -1,0 +1,55 @@
+"""Where a piece of a Dockerfile stands, and how to point at it.
+
+A :class:`Span` is a range of lines. :func:`fail` is the one place where the parser's errors are
+made, so that each names file and line and carries the text of the line. Nothing here knows the
+grammar.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NoReturn
+
+from fastlayer.errors import DockerfileError
+
+#: What Go's ``unicode.IsSpace`` accepts; Python's ``str.isspace`` also takes U+001C to U+001F.
+BLANKS = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The lines of an instruction, 1-based and inclusive, heredoc bodies included."""
+
+    first: int
+    last: int
+
+
+def fail(
+    message: str,
+    *,
+    file: str | None = None,
+    line: int | None = None,
+    column: int | None = None,
+    source: str | None = None,
+    hint: str | None = None,
+) -> NoReturn:
+    """Raise the error for a place in a Dockerfile.
+
+    Parameters
+    ----------
+    message, hint:
+        As for :class:`fastlayer.errors.FastlayerError`.
+    file, line, column:
+        The place; line and column are 1-based.
+    source:
+        The text of the line, without its end.
+
+    Raises
+    ------
+    DockerfileError
+        Always.
+    """
+    raise DockerfileError(message, hint=hint, file=file, line=line, column=column, source=source)
