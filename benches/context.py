@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 PACKAGES = (
-    "numpy scipy pandas scikit-learn matplotlib jupyterlab django sympy boto3 sqlalchemy plotly "
-    "pyarrow"
-).split()
+    *("numpy", "scipy", "pandas", "scikit-learn", "matplotlib", "jupyterlab"),
+    *("django", "sympy", "boto3", "sqlalchemy", "plotly", "pyarrow"),
+)
 
 DOCKERFILE = """\
 FROM {base}
@@ -25,7 +25,7 @@ def site_packages(cache: Path) -> Path:
     if not folder.exists():
         part = folder.with_name("site.part")
         shutil.rmtree(part, ignore_errors=True)
-        words = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile"]
+        words = [sys.executable, "-m", "pip", "install", "--quiet"]
         subprocess.run([*words, "--target", str(part), *PACKAGES], check=True)
         part.rename(folder)
     return folder
