@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fastlayer.dockerfile.instructions import Arg, From, Instruction
 from fastlayer.dockerfile.source import Span
+from fastlayer.dockerfile.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Directives:
+class Directives(Value, kw_only=False):
     """What the comment lines at the very top set.
 
     ``escape`` is the escape character, ``syntax`` the frontend that ``# syntax=`` names or ``None``
@@ -22,16 +20,14 @@ class Directives:
     check: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ParseWarning:
+class ParseWarning(Value, kw_only=False):
     """Something that a Dockerfile should not do, but may."""
 
     message: str
     line: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Stage(Value):
     """One FROM and what follows it.
 
     ``name`` is in lower case, empty where there is no AS; ``base`` and ``platform`` are as written,
@@ -48,8 +44,7 @@ class Stage:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dockerfile:
+class Dockerfile(Value):
     """A parsed Dockerfile.
 
     ``arguments`` are the ARG before the first FROM; ``lines`` the text of each line, for messages

@@ -7,13 +7,13 @@ the body are left alone; ``-`` takes leading tabs away. ``<<<`` is none, nor is 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from fastlayer.dockerfile.value import Value
 
 _LEADING_TABS = re.compile(r"^\t+", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Heredoc:
+class Heredoc(Value, kw_only=False):
     """A here-document: ``content`` is the raw body, every line end kept.
 
     ``descriptor`` is the number before ``<<``, 0 where there is none.

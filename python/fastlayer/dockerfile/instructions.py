@@ -7,16 +7,15 @@ default. Nothing here knows how an instruction is carried out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from fastlayer.dockerfile.heredocs import Heredoc
 from fastlayer.dockerfile.mounts import Mount, MountFlag
 from fastlayer.dockerfile.source import Span
+from fastlayer.dockerfile.value import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instruction:
+class Instruction(Value):
     """What all instructions have.
 
     ``keyword`` is the first word as written, ``original`` the whole instruction joined to one line
@@ -33,8 +32,7 @@ class Instruction:
     comments: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class KeyValue:
+class KeyValue(Value, kw_only=False):
     """One pair of ENV or LABEL; ``legacy`` where it was written ``key value``, without ``=``."""
 
     key: str
@@ -42,8 +40,7 @@ class KeyValue:
     legacy: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(Value, kw_only=False):
     """One name of ARG; ``default`` is ``None`` where there is no ``=``.
 
     ``description`` is what a comment ``# name text`` above says.
@@ -54,8 +51,7 @@ class Argument:
     description: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CommandLine:
+class CommandLine(Value, kw_only=False):
     """A command in one of its two forms.
 
     With ``shell`` set there is one word, the text to hand to SHELL, or none; else the words are the
@@ -71,8 +67,7 @@ class CommandLine:
         return " ".join(self.words)
 
 
-@dataclass(frozen=True, slots=True)
-class InlineFile:
+class InlineFile(Value, kw_only=False):
     """A heredoc that is a source of COPY or ADD: a file of that name with that content.
 
     ``content`` has the tabs of ``<<-`` taken away; ``expand`` is whether variables count in it.
@@ -84,7 +79,6 @@ class InlineFile:
     expand: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class From(Instruction):
     """FROM: the base of a stage, as written.
 
@@ -101,7 +95,6 @@ class From(Instruction):
     platform: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Arg(Instruction):
     """ARG: names that ``--build-arg`` may set."""
 
@@ -110,7 +103,6 @@ class Arg(Instruction):
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Run(Instruction):
     """RUN: a command, its heredocs and what it runs in.
 
@@ -130,7 +122,6 @@ class Run(Instruction):
     security: str = "sandbox"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer(Instruction):
     """What COPY and ADD share.
 
@@ -147,7 +138,6 @@ class Transfer(Instruction):
     exclude: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Copy(Transfer):
     """COPY: files of the context, or of the stage, image or named context ``from_``."""
 
@@ -157,7 +147,6 @@ class Copy(Transfer):
     parents: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Add(Transfer):
     """ADD: as COPY from the context, and URLs, git repositories and archives.
 
@@ -171,7 +160,6 @@ class Add(Transfer):
     unpack: bool | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Env(Instruction):
     """ENV: variables of the image."""
 
@@ -180,7 +168,6 @@ class Env(Instruction):
     pairs: tuple[KeyValue, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Label(Instruction):
     """LABEL: labels of the image."""
 
@@ -189,7 +176,6 @@ class Label(Instruction):
     pairs: tuple[KeyValue, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Workdir(Instruction):
     """WORKDIR: the directory for what follows; relative to the one before."""
 
@@ -198,7 +184,6 @@ class Workdir(Instruction):
     path: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class User(Instruction):
     """USER: who runs what follows: ``user`` or ``user:group``."""
 
@@ -207,7 +192,6 @@ class User(Instruction):
     user: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Cmd(Instruction):
     """CMD: the default command of the image."""
 
@@ -216,7 +200,6 @@ class Cmd(Instruction):
     command: CommandLine
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Entrypoint(Instruction):
     """ENTRYPOINT: what a container of the image runs."""
 
@@ -225,7 +208,6 @@ class Entrypoint(Instruction):
     command: CommandLine
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Shell(Instruction):
     """SHELL: the words in front of shell forms that follow."""
 
@@ -234,7 +216,6 @@ class Shell(Instruction):
     words: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Expose(Instruction):
     """EXPOSE: port words, sorted; expansion splits them at blanks and cuts ranges up.
 
@@ -246,7 +227,6 @@ class Expose(Instruction):
     ports: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Volume(Instruction):
     """VOLUME: mount points of the image."""
 
@@ -255,7 +235,6 @@ class Volume(Instruction):
     paths: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StopSignal(Instruction):
     """STOPSIGNAL: the signal that stops a container, by name or number."""
 
@@ -264,7 +243,6 @@ class StopSignal(Instruction):
     signal: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Healthcheck(Instruction):
     """HEALTHCHECK: ``test`` as in the image config (``NONE``, or ``CMD``/``CMD-SHELL`` and words).
 
@@ -281,7 +259,6 @@ class Healthcheck(Instruction):
     retries: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Onbuild(Instruction):
     """ONBUILD: an instruction for builds that start from this image.
 
@@ -294,7 +271,6 @@ class Onbuild(Instruction):
     trigger: Instruction
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Maintainer(Instruction):
     """MAINTAINER: the author of the image (deprecated)."""
 

@@ -7,11 +7,10 @@ the typed mounts. Nothing here knows how a mount is made.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from fastlayer.dockerfile.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class MountFlag:
+class MountFlag(Value, kw_only=False):
     """One ``--mount`` as written: its text and its fields in order, keys in lower case.
 
     ``fields`` holds (key, value), with the value ``None`` where there is no ``=``.
@@ -30,14 +29,12 @@ class MountFlag:
         return found
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
+class Mount(Value):
     """What all mounts have. ``target`` may be relative: it is joined to the working directory."""
 
     target: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BindMount(Mount):
     """``type=bind``: files of the context, a stage or an image; what is written is dropped.
 
@@ -49,7 +46,6 @@ class BindMount(Mount):
     read_only: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CacheMount(Mount):
     """``type=cache``: a directory that is kept between builds.
 
@@ -68,14 +64,12 @@ class CacheMount(Mount):
     gid: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TmpfsMount(Mount):
     """``type=tmpfs``: memory, empty at the start; ``size`` is the limit in bytes, 0 for none."""
 
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SecretMount(Mount):
     """``type=secret``: a secret of the build as a file, an environment variable, or both.
 
@@ -91,7 +85,6 @@ class SecretMount(Mount):
     gid: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SshMount(Mount):
     """``type=ssh``: the socket of an SSH agent; an empty ``target`` lets the builder choose.
 

@@ -7,9 +7,9 @@ grammar.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NoReturn
 
+from fastlayer.dockerfile.value import Value
 from fastlayer.errors import DockerfileError
 
 #: What Go's ``unicode.IsSpace`` accepts; Python's ``str.isspace`` also takes U+001C to U+001F.
@@ -19,8 +19,7 @@ BLANKS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Value, kw_only=False):
     """The lines of an instruction, 1-based and inclusive, heredoc bodies included."""
 
     first: int
