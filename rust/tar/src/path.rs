@@ -1,0 +1,75 @@
+//! Names inside a layer: one normal form and one order.
+//!
+//! A normal path has components that are neither empty nor `.` nor `..`, joined by single
+//! slashes; the root is the empty path. No symbolic link is looked at: that is for whoever holds
+//! a file system.
+
+use std::cmp::Ordering;
+
+use crate::error::PathError;
+
+/// Components a path may have: what Linux can name in one system call (4,096 bytes). It bounds
+/// the recursion of everything that walks a tree.
+pub const MAX_COMPONENTS: usize = 2048;
+
+/// The normal form of a name: without `./`, without leading, trailing or repeated slashes.
+/// `/`, `.` and the empty name are the root, which is the empty path.
+///
+/// # Errors
+/// A `..` component, a NUL byte, or more than [`MAX_COMPONENTS`] components.
+pub fn normalise(path: &[u8]) -> Result<Vec<u8>, PathError> {
+    let refuse = |reason| PathError {
+        path: path.to_vec(),
+        reason,
+    };
+    if path.contains(&0) {
+        return Err(refuse("it holds a NUL byte"));
+    }
+    let mut normal = Vec::with_capacity(path.len());
+    let mut components = 0;
+    for component in path.split(|&byte| byte == b'/') {
+        match component {
+            b"" | b"." => continue,
+            b".." => return Err(refuse("it leads upwards with ..")),
+            _ => {}
+        }
+        components += 1;
+        if components > MAX_COMPONENTS {
+            return Err(refuse("it is too deep"));
+        }
+        if !normal.is_empty() {
+            normal.push(b'/');
+        }
+        normal.extend_from_slice(component);
+    }
+    Ok(normal)
+}
+
+/// The order of normal paths in a layer: component by component, each by its bytes. A directory
+/// comes before what is in it, and all that is in it before the next name beside it (`a`, `a/b`,
+/// `a-b`), which plain byte order does not give.
+pub fn compare(left: &[u8], right: &[u8]) -> Ordering {
+    let common = left.iter().zip(right).take_while(|(a, b)| a == b).count();
+    match (left.get(common), right.get(common)) {
+        (None, None) => Ordering::Equal,
+        (None, Some(_)) => Ordering::Less,
+        (Some(_), None) => Ordering::Greater,
+        (Some(&a), Some(&b)) => rank(a).cmp(&rank(b)),
+    }
+}
+
+/// The slash ends a component, so it sorts before every byte a component can hold.
+fn rank(byte: u8) -> u16 {
+    if byte == b'/' { 0 } else { u16::from(byte) + 1 }
+}
+
+/// Parent and last component of a normal path; `None` for the root.
+pub fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    if path.is_empty() {
+        return None;
+    }
+    Some(match path.iter().rposition(|&byte| byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (&[], path),
+    })
+}
