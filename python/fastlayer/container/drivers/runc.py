@@ -1,0 +1,220 @@
+"""runc, and the runtimes with its command line (crun, youki).
+
+Which one works is found by a probe: a container whose program does not exist must fail for that
+reason and no other. The answer is kept with the program's identity and the kernel's release.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastlayer.container.spec import ProcessSpec, runtime_config
+from fastlayer.container.user import ResolvedUser
+from fastlayer.errors import ContainerError, RuntimeMissingError
+
+_PROBE_PROGRAM = "/fastlayer-probe"
+_MISSING_PROGRAM = ("no such file", "not found", "NotFound", "No such file")
+_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class RuncDriver:
+    """A runtime with runc's command line.
+
+    Parameters
+    ----------
+    name:
+        Its program name, for messages.
+    program:
+        The program's path.
+    state:
+        Where the runtime keeps its own state; on a file system that does not survive a reboot.
+    """
+
+    name: str
+    program: Path
+    state: Path
+
+    def run_argv(
+        self,
+        bundle: Path,
+        container_id: str,
+        *,
+        log: Path,
+        pid_file: Path | None = None,
+        console_socket: Path | None = None,
+        detach: bool = False,
+    ) -> list[bytes]:
+        """See :class:`fastlayer.container.drivers.Driver`."""
+        argv = [*self._head(), b"--log", os.fsencode(log), b"--log-format", b"json"]
+        argv += [b"run", b"--bundle", os.fsencode(bundle)]
+        if detach:
+            argv.append(b"--detach")
+        if pid_file is not None:
+            argv += [b"--pid-file", os.fsencode(pid_file)]
+        if console_socket is not None:
+            argv += [b"--console-socket", os.fsencode(console_socket)]
+        return [*argv, container_id.encode()]
+
+    def exec_argv(self, container_id: str, process: Path) -> list[bytes]:
+        """See :class:`fastlayer.container.drivers.Driver`."""
+        return [*self._head(), b"exec", b"--process", os.fsencode(process), container_id.encode()]
+
+    def kill(self, container_id: str, signal: int) -> None:
+        """See :class:`fastlayer.container.drivers.Driver`."""
+        self._call("kill", container_id, str(signal))
+
+    def pause(self, container_id: str) -> None:
+        """See :class:`fastlayer.container.drivers.Driver`."""
+        self._call("pause", container_id)
+
+    def resume(self, container_id: str) -> None:
+        """See :class:`fastlayer.container.drivers.Driver`."""
+        self._call("resume", container_id)
+
+    def delete(self, container_id: str, *, force: bool = False) -> None:
+        """See :class:`fastlayer.container.drivers.Driver`."""
+        self._call("delete", *(["--force"] if force else []), container_id)
+
+    def _head(self) -> list[bytes]:
+        return [os.fsencode(self.program), b"--root", os.fsencode(self.state)]
+
+    def _call(self, *words: str) -> None:
+        done = subprocess.run(
+            [*self._head(), *(word.encode() for word in words)],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
+            start_new_session=True,
+        )
+        if done.returncode:
+            reason = _last_line(done.stderr) or f"exit code {done.returncode}"
+            raise ContainerError(f"{self.name} {words[0]} {words[-1][:12]}: {reason}")
+
+
+def state_directory() -> Path:
+    """Where runtimes keep what does not outlive a boot: ``/run/fastlayer``, or the user's own."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if os.geteuid() == 0 or not runtime:
+        return Path("/run/fastlayer")
+    return Path(runtime) / "fastlayer"
+
+
+def find_runtime(cache: Path, candidates: Sequence[str]) -> RuncDriver:
+    """See :func:`fastlayer.container.drivers.find_driver`."""
+    if os.geteuid() != 0:
+        raise RuntimeMissingError(
+            "running processes as another user than root is not supported",
+            hint="run fastlayer as root; COPY-only builds need no root",
+        )
+    refusals = []
+    for name in candidates:
+        found = shutil.which(name)
+        if found is None:
+            continue
+        driver = RuncDriver(name, Path(found), state_directory() / name)
+        driver.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        identity = _identity(driver.program)
+        if identity == _remembered(cache):
+            return driver
+        reason = _probe(driver, cache.parent)
+        if reason is None:
+            _remember(cache, identity)
+            return driver
+        refusals.append(f"{name}: {reason}")
+    detail = "; ".join(refusals) if refusals else f"none of {', '.join(candidates)} is installed"
+    raise RuntimeMissingError(
+        f"no container runtime works here ({detail})", hint="install runc: apt-get install runc"
+    )
+
+
+def _probe(driver: RuncDriver, directory: Path) -> str | None:
+    """Start a container whose program is missing; gives why it failed, ``None`` if as expected."""
+    with tempfile.TemporaryDirectory(prefix="probe-", dir=directory) as folder:
+        bundle = Path(folder)
+        for name in ("rootfs", "rootfs/proc", "rootfs/dev", "rootfs/sys"):
+            (bundle / name).mkdir()
+        container_id = bundle.name
+        spec = ProcessSpec(
+            (_PROBE_PROGRAM,), (), "/", ResolvedUser(), "probe", f"/fastlayer/{container_id}"
+        )
+        config = json.dumps(runtime_config(spec, str(bundle / "rootfs")))
+        (bundle / "config.json").write_text(config)
+        done = subprocess.run(
+            driver.run_argv(bundle, container_id, log=bundle / "log"),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_SECONDS,
+            check=False,
+            start_new_session=True,
+        )
+        with contextlib.suppress(ContainerError):
+            driver.delete(container_id, force=True)
+        text = failure_text(bundle / "log") or _last_line(done.stderr)
+    if any(mark in text for mark in _MISSING_PROGRAM):
+        return None
+    return text or f"exit code {done.returncode}"
+
+
+def failure_text(log: Path) -> str:
+    """The runtime's own last error in its JSON log; empty where the runtime did not fail."""
+    try:
+        lines = log.read_bytes().splitlines()
+    except FileNotFoundError:
+        return ""
+    for line in reversed(lines):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and entry.get("level") in {"error", "fatal", "ERROR"}:
+            return str(entry.get("msg", "")).replace("\n", " ")
+    return ""
+
+
+def start_failure(text: str) -> ContainerError:
+    """The error of a process that could not be started, with docker's exit code for its reason."""
+    _, found, short = text.partition("unable to start container process: ")
+    error = ContainerError(
+        f"cannot start the process: {short if found else text}",
+        hint="check the command and the entrypoint against the image's files",
+    )
+    if any(mark in text for mark in ("executable file not found", *_MISSING_PROGRAM)):
+        error.exit_code = 127
+    elif "permission denied" in text or "not a directory" in text or "is a directory" in text:
+        error.exit_code = 126
+    return error
+
+
+def _identity(program: Path) -> str:
+    status = program.stat()
+    return f"{program} {status.st_size} {status.st_mtime_ns} {os.uname().release}"
+
+
+def _remembered(cache: Path) -> str:
+    try:
+        return cache.read_text()
+    except OSError:
+        return ""
+
+
+def _remember(cache: Path, identity: str) -> None:
+    # Losing it costs one probe, so it needs neither fsync nor a lock.
+    temporary = cache.with_name(f"{cache.name}.{os.getpid()}")
+    with contextlib.suppress(OSError):
+        temporary.write_text(identity)
+        temporary.replace(cache)
+
+
+def _last_line(output: bytes) -> str:
+    lines = output.decode("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else ""

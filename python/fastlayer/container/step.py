@@ -1,0 +1,382 @@
+"""One RUN of a build: a process over a chain of layers, whose upper becomes the next layer.
+
+Invariants: the upper holds what the process changed and nothing of ours; every process is gone
+and the mount undone before the upper is handed over; a step that was interrupted leaves no
+process and no file. One runner serves one build, from any number of threads. It knows nothing
+of Dockerfiles, caches or images.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import selectors
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from fastlayer.container import capabilities, network, rootfs, user
+from fastlayer.container.drivers import Driver, find_driver
+from fastlayer.container.drivers.runc import failure_text, start_failure
+from fastlayer.container.mounts import DEFAULT_SHM_SIZE, Mount
+from fastlayer.container.spec import ProcessSpec, Ulimit, runtime_config
+from fastlayer.errors import ContainerError, Interrupted, PathNotFoundError
+from fastlayer.store import MountNamespace, Store
+
+Output = Callable[[int, bytes], None]
+"""Gets what the process writes, as it comes: 1 for stdout, 2 for stderr, and the bytes."""
+
+_PREFIX = "steps-"
+_CHUNK = 65536
+_KILL_SECONDS = 10.0
+_KILL_PAUSE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class StepSpec:
+    """What a RUN starts.
+
+    Parameters
+    ----------
+    args:
+        The program and its arguments.
+    env:
+        ``NAME=value``; ``PATH`` and ``HOME`` are set where they are missing.
+    cwd:
+        Absolute working directory.
+    user:
+        ``USER``'s text, looked up in the chain's own files; empty is root.
+    network:
+        ``default``, ``host`` or ``none``.
+    mounts:
+        Further mounts, in order.
+    extra_hosts:
+        (name, address) pairs for the hosts file.
+    shm_size:
+        Bytes of ``/dev/shm``.
+    """
+
+    args: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    cwd: str = "/"
+    user: str = ""
+    network: str = "default"
+    mounts: tuple[Mount, ...] = ()
+    hostname: str = "buildkitsandbox"
+    extra_hosts: tuple[tuple[str, str], ...] = ()
+    shm_size: int = DEFAULT_SHM_SIZE
+    ulimits: tuple[Ulimit, ...] = ()
+    privileged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """How a step ended. ``upper`` may be adopted by the store; the caller then discards."""
+
+    exit_code: int
+    upper: str
+    directory: Path = field(repr=False)
+
+
+class StepRunner:
+    """Runs the steps of one build.
+
+    A context manager; leaving it kills what still runs and removes every working directory. The
+    runtime and the mount namespace are taken at the first step, so that a build without RUN
+    needs neither.
+
+    Parameters
+    ----------
+    store:
+        Where layers are checked out; working directories are below it.
+    driver:
+        The runtime; found on this machine where it is ``None``.
+    """
+
+    def __init__(self, store: Store, *, driver: Driver | None = None) -> None:
+        self._store = store
+        self._driver = driver
+        self._lock = threading.Lock()
+        self._namespace: MountNamespace | None = None
+        self._home: Path | None = None
+        self._home_lock = -1
+        self._active: set[str] = set()
+        self._cancelled = False
+
+    def __enter__(self) -> StepRunner:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def run(self, chain: Sequence[str], spec: StepSpec, output: Output) -> StepResult:
+        """Run a process over the chain's tree and wait for it.
+
+        Parameters
+        ----------
+        chain:
+            DiffIDs, the base's first; empty for ``FROM scratch``.
+        spec:
+            What to start.
+        output:
+            Called on this thread with what the process writes.
+
+        Raises
+        ------
+        ContainerError
+            The process could not be started (its ``exit_code`` is 126 or 127 where the program
+            is the reason), or the user is unknown.
+        RuntimeMissingError
+            No runtime works here.
+        Interrupted
+            :meth:`cancel` was called.
+        """
+        driver, namespace, home = self._ready()
+        identifier = secrets.token_hex(8)
+        directory = home / identifier
+        directory.mkdir(mode=0o700)
+        try:
+            upper = rootfs.make_upper(self._store, chain, directory)
+            process = self._process_spec(chain, spec, directory, identifier)
+            mounts = process.all_mounts()
+            root = rootfs.mount(self._store, namespace, chain, directory, mounts, volatile=True)
+            try:
+                code = self._execute(driver, namespace, directory, process, root, output)
+            finally:
+                namespace.unmount(str(root))
+        except BaseException:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
+        return StepResult(code, str(upper), directory)
+
+    def discard(self, result: StepResult) -> None:
+        """Remove what is left of a step, adopted or not."""
+        shutil.rmtree(result.directory, ignore_errors=True)
+
+    def cancel(self) -> None:
+        """Kill every running step, from any thread; their :meth:`run` raises Interrupted."""
+        with self._lock:
+            self._cancelled = True
+            active = set(self._active)
+        if self._driver is not None:
+            for identifier in active:
+                with contextlib.suppress(ContainerError):
+                    self._driver.delete(identifier, force=True)
+
+    def close(self) -> None:
+        """Kill what runs, undo the mounts, remove the working directories."""
+        self.cancel()
+        with self._lock:
+            namespace, self._namespace = self._namespace, None
+            home, self._home = self._home, None
+            lock, self._home_lock = self._home_lock, -1
+        if namespace is not None:
+            namespace.close()
+        if home is not None:
+            shutil.rmtree(home, ignore_errors=True)
+        if lock >= 0:
+            os.close(lock)
+
+    def _ready(self) -> tuple[Driver, MountNamespace, Path]:
+        with self._lock:
+            if self._cancelled:
+                raise Interrupted("the build was stopped")
+            if self._driver is None:
+                self._driver = find_driver(self._store.root / "runtime")
+            if self._namespace is None or self._home is None:
+                staging = self._store.root / "staging"
+                _sweep(staging, self._driver)
+                self._home, self._home_lock = _make_home(staging)
+                self._namespace = MountNamespace()
+            return self._driver, self._namespace, self._home
+
+    def _process_spec(
+        self, chain: Sequence[str], spec: StepSpec, directory: Path, identifier: str
+    ) -> ProcessSpec:
+        kind = network.effective_network(spec.network)
+        files = network.write_files(directory, spec.hostname, kind, spec.extra_hosts)
+        chosen = capabilities.ALL if spec.privileged else capabilities.DEFAULT
+        return ProcessSpec(
+            arguments=spec.args,
+            environment=spec.env,
+            working_directory=spec.cwd,
+            user=resolve_user(self._store, chain, spec.user),
+            hostname=spec.hostname,
+            cgroup=f"/fastlayer/{identifier}",
+            network=kind,
+            mounts=(*files, *spec.mounts),
+            capabilities=capabilities.known_to_kernel(chosen, last_capability()),
+            privileged=spec.privileged,
+            shm_size=spec.shm_size,
+            ulimits=spec.ulimits,
+        )
+
+    def _execute(
+        self,
+        driver: Driver,
+        namespace: MountNamespace,
+        directory: Path,
+        process: ProcessSpec,
+        root: Path,
+        output: Output,
+    ) -> int:
+        identifier, log = directory.name, directory / "runtime.log"
+        config = json.dumps(runtime_config(process, str(root)))
+        (directory / "config.json").write_text(config)
+        argv = driver.run_argv(directory, identifier, log=log)
+        with self._lock:
+            if self._cancelled:
+                raise Interrupted("the build was stopped")
+            self._active.add(identifier)
+        try:
+            pid, pipes = _spawn(namespace, argv, directory)
+            try:
+                _pump(pipes, output)
+                code = _wait(pid)
+            except BaseException:
+                _kill(driver, identifier, pid)
+                raise
+            finally:
+                for descriptor in pipes:
+                    os.close(descriptor)
+        finally:
+            with self._lock:
+                self._active.discard(identifier)
+        if self._cancelled:
+            raise Interrupted("the build was stopped")
+        if code and (reason := failure_text(log)):
+            raise start_failure(reason)
+        return code
+
+
+def resolve_user(store: Store, chain: Sequence[str], text: str) -> user.ResolvedUser:
+    """Look a user up in the files of a chain; a chain without them knows root and numbers.
+
+    Raises
+    ------
+    ContainerError
+        A name has no entry.
+    """
+
+    def content(path: bytes) -> bytes:
+        try:
+            return store.read(chain, path, limit=user.MAXIMUM_FILE_SIZE) if chain else b""
+        except PathNotFoundError:
+            return b""
+
+    return user.resolve(text, content(b"etc/passwd"), content(b"etc/group"))
+
+
+def last_capability() -> int:
+    """The number of the last capability that the running kernel knows."""
+    try:
+        return int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+    except (OSError, ValueError):
+        return len(capabilities.ALL) - 1
+
+
+def _spawn(
+    namespace: MountNamespace, argv: list[bytes], directory: Path
+) -> tuple[int, tuple[int, int]]:
+    """Start the runtime with pipes for output; gives its pid and the reading ends."""
+    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    out_read, out_write = os.pipe()
+    error_read, error_write = os.pipe()
+    try:
+        pid = namespace.spawn(
+            argv,
+            env=[f"PATH={os.environ.get('PATH', os.defpath)}".encode()],
+            cwd=str(directory),
+            stdin=null,
+            stdout=out_write,
+            stderr=error_write,
+        )
+    except BaseException:
+        os.close(out_read)
+        os.close(error_read)
+        raise
+    finally:
+        for descriptor in (null, out_write, error_write):
+            os.close(descriptor)
+    return pid, (out_read, error_read)
+
+
+def _pump(pipes: tuple[int, int], output: Output) -> None:
+    """Hand on what comes until both pipes end: the process and all its children are gone then."""
+    with selectors.DefaultSelector() as selector:
+        for stream, descriptor in enumerate(pipes, start=1):
+            selector.register(descriptor, selectors.EVENT_READ, stream)
+        while selector.get_map():
+            for key, _ in selector.select():
+                data = os.read(key.fd, _CHUNK)
+                if data:
+                    output(key.data, data)
+                else:
+                    selector.unregister(key.fd)
+
+
+def _wait(pid: int) -> int:
+    _, status = os.waitpid(pid, 0)
+    code = os.waitstatus_to_exitcode(status)
+    return 128 - code if code < 0 else code
+
+
+def _kill(driver: Driver, identifier: str, pid: int) -> None:
+    """Kill a container whose runtime is still our child, whatever stage its start is at."""
+    deadline = time.monotonic() + _KILL_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(ContainerError):
+            driver.delete(identifier, force=True)
+        try:
+            if os.waitpid(pid, os.WNOHANG)[0]:
+                break
+        except ChildProcessError:
+            break
+        time.sleep(_KILL_PAUSE)
+    else:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    with contextlib.suppress(ContainerError):
+        driver.delete(identifier, force=True)
+
+
+def _make_home(staging: Path) -> tuple[Path, int]:
+    """A directory for this build's steps, and the lock that says that its build is alive."""
+    home = staging / f"{_PREFIX}{secrets.token_hex(8)}"
+    home.mkdir(mode=0o700, parents=True)
+    lock = os.open(home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return home, lock
+
+
+def _sweep(staging: Path, driver: Driver) -> None:
+    """Kill and remove the steps of builds that died without doing so themselves."""
+    for home in staging.glob(f"{_PREFIX}*"):
+        try:
+            lock = os.open(home / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # being made, or being removed, by another process
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            continue
+        for directory in home.iterdir():
+            if directory.is_dir():
+                with contextlib.suppress(ContainerError):
+                    driver.delete(directory.name, force=True)
+        shutil.rmtree(home, ignore_errors=True)
+        os.close(lock)
