@@ -1,0 +1,141 @@
+"""``--change``: Dockerfile instructions applied to an image config, as import and commit do.
+
+Eleven instructions count; each changes the config alone and makes no history of its own.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable
+from dataclasses import replace
+
+from fastlayer import dockerfile
+from fastlayer.errors import DockerfileError, UsageError
+from fastlayer.oci.config import Healthcheck, ImageConfig, RuntimeConfig
+from fastlayer.oci.mutate import (
+    add_labels,
+    add_ports,
+    add_volumes,
+    set_environment,
+    with_runtime,
+)
+
+VALID = frozenset(
+    {
+        "CMD",
+        "ENTRYPOINT",
+        "ENV",
+        "EXPOSE",
+        "HEALTHCHECK",
+        "LABEL",
+        "ONBUILD",
+        "STOPSIGNAL",
+        "USER",
+        "VOLUME",
+        "WORKDIR",
+    }
+)
+"""The instructions that a change may be."""
+
+_FILE = "--change"
+
+DEFAULT_SHELL = ("/bin/sh", "-c")
+"""What runs shell forms where the image sets no SHELL."""
+
+
+def apply_changes(config: ImageConfig, changes: Iterable[str]) -> ImageConfig:
+    """The config with the changes made, one after the other.
+
+    Parameters
+    ----------
+    config:
+        What they start from.
+    changes:
+        Texts of instructions: ``CMD ["sh"]``, ``ENV A=1``.
+
+    Raises
+    ------
+    UsageError
+        An instruction that is none of :data:`VALID`.
+    DockerfileError
+        A text that is no instruction.
+    """
+    section = config.config
+    command_set = False
+    for text in changes:
+        word, rest = _split(text)
+        if word == "ONBUILD":
+            dockerfile.parse_trigger(rest, file=_FILE)  # it must be an instruction
+            section = replace(section, on_build=(*section.on_build, rest))
+            continue
+        instruction = dockerfile.parse_trigger(text, file=_FILE)
+        section = _apply(section, instruction, command_set=command_set)
+        command_set = command_set or isinstance(instruction, dockerfile.Cmd)
+    return with_runtime(config, section)
+
+
+def _split(text: str) -> tuple[str, str]:
+    """The instruction's name in upper case, and what follows it."""
+    word, *rest = text.split(maxsplit=1) or [""]
+    if word.upper() not in VALID:
+        raise UsageError(
+            f"{word.upper() or text!r} is not a valid change command",
+            hint=f"it must be one of {', '.join(sorted(VALID))}",
+        )
+    return word.upper(), "".join(rest).strip()
+
+
+def _apply(
+    section: RuntimeConfig, instruction: dockerfile.Instruction, *, command_set: bool
+) -> RuntimeConfig:
+    instruction = dockerfile.expand_instruction(instruction, section.environment())
+    match instruction:
+        case dockerfile.Cmd():
+            return replace(section, cmd=_command(section, instruction.command))
+        case dockerfile.Entrypoint():
+            return replace(
+                section,
+                entrypoint=_command(section, instruction.command),
+                cmd=section.cmd if command_set else None,
+            )
+        case dockerfile.Env():
+            for pair in instruction.pairs:
+                section = set_environment(section, pair.key, pair.value)
+            return section
+        case dockerfile.Label():
+            return add_labels(section, ((pair.key, pair.value) for pair in instruction.pairs))
+        case dockerfile.Expose():
+            return add_ports(section, instruction.ports)
+        case dockerfile.Volume():
+            return add_volumes(section, instruction.paths)
+    return _apply_plain(section, instruction)
+
+
+def _apply_plain(section: RuntimeConfig, instruction: dockerfile.Instruction) -> RuntimeConfig:
+    match instruction:
+        case dockerfile.Healthcheck():
+            return replace(section, healthcheck=_healthcheck(instruction))
+        case dockerfile.StopSignal():
+            return replace(section, stop_signal=instruction.signal)
+        case dockerfile.User():
+            return replace(section, user=instruction.user)
+        case dockerfile.Workdir():
+            path = posixpath.join(section.working_dir or "/", instruction.path)
+            return replace(section, working_dir=posixpath.normpath(path).replace("//", "/"))
+    raise DockerfileError(f"{instruction.name} is not a valid change command", file=_FILE)
+
+
+def _command(section: RuntimeConfig, command: dockerfile.CommandLine) -> tuple[str, ...]:
+    shell = section.shell or DEFAULT_SHELL
+    return (*shell, *command.words) if command.shell else command.words
+
+
+def _healthcheck(instruction: dockerfile.Healthcheck) -> Healthcheck:
+    return Healthcheck(
+        test=instruction.test,
+        interval=instruction.interval,
+        timeout=instruction.timeout,
+        start_period=instruction.start_period,
+        start_interval=instruction.start_interval,
+        retries=instruction.retries,
+    )
