@@ -69,7 +69,11 @@ def apply_changes(config: ImageConfig, changes: Iterable[str]) -> ImageConfig:
             section = replace(section, on_build=(*section.on_build, rest))
             continue
         instruction = dockerfile.parse_trigger(text, file=_FILE)
-        section = _apply(section, instruction, command_set=command_set)
+        instruction = dockerfile.expand_instruction(instruction, section.environment())
+        changed = apply_instruction(section, instruction, command_set=command_set)
+        if changed is None:
+            raise DockerfileError(f"{instruction.name} is not a valid change command", file=_FILE)
+        section = changed
         command_set = command_set or isinstance(instruction, dockerfile.Cmd)
     return with_runtime(config, section)
 
@@ -85,10 +89,20 @@ def _split(text: str) -> tuple[str, str]:
     return word.upper(), "".join(rest).strip()
 
 
-def _apply(
+def apply_instruction(
     section: RuntimeConfig, instruction: dockerfile.Instruction, *, command_set: bool
-) -> RuntimeConfig:
-    instruction = dockerfile.expand_instruction(instruction, section.environment())
+) -> RuntimeConfig | None:
+    """The section after one instruction of :data:`VALID` but ONBUILD; None for any other.
+
+    Parameters
+    ----------
+    section:
+        What it changes.
+    instruction:
+        The instruction, its variables expanded.
+    command_set:
+        Whether CMD was set by the same author: else ENTRYPOINT drops it, for it was inherited.
+    """
     match instruction:
         case dockerfile.Cmd():
             return replace(section, cmd=_command(section, instruction.command))
@@ -111,7 +125,9 @@ def _apply(
     return _apply_plain(section, instruction)
 
 
-def _apply_plain(section: RuntimeConfig, instruction: dockerfile.Instruction) -> RuntimeConfig:
+def _apply_plain(
+    section: RuntimeConfig, instruction: dockerfile.Instruction
+) -> RuntimeConfig | None:
     match instruction:
         case dockerfile.Healthcheck():
             return replace(section, healthcheck=_healthcheck(instruction))
@@ -122,7 +138,7 @@ def _apply_plain(section: RuntimeConfig, instruction: dockerfile.Instruction) ->
         case dockerfile.Workdir():
             path = posixpath.join(section.working_dir or "/", instruction.path)
             return replace(section, working_dir=posixpath.normpath(path).replace("//", "/"))
-    raise DockerfileError(f"{instruction.name} is not a valid change command", file=_FILE)
+    return None
 
 
 def _command(section: RuntimeConfig, command: dockerfile.CommandLine) -> tuple[str, ...]:
