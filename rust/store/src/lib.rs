@@ -8,9 +8,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod compare;
 pub mod digest;
 pub mod error;
 pub mod index;
+pub mod tree;
+pub mod tree_id;
 
 pub use digest::{BlobDigest, ContentHasher, ContentId, DiffId, SegmentId, TreeId};
 pub use error::{Error, Result};
