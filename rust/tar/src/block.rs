@@ -156,20 +156,24 @@ mod tests {
 
     #[test]
     fn each_dialect_has_its_own_prefix() {
-        let cases: [(&[u8], &[u8], Dialect, &[u8]); 4] = [
-            (b"", b"", Dialect::V7, b"name"),
-            (b"ustar\x0000", b"", Dialect::Ustar, b"dir/name"),
-            (b"ustar\x0000", b"tar\0", Dialect::Star, b"dir/name"),
-            (b"ustar  \0", b"", Dialect::Gnu, b"dir/name"),
+        let cases = [
+            ("", "", Dialect::V7, "name"),
+            ("ustar\x0000", "", Dialect::Ustar, "dir/name"),
+            ("ustar\x0000", "tar\0", Dialect::Star, "dir/name"),
+            ("ustar  \0", "", Dialect::Gnu, "dir/name"),
         ];
         for (magic, trailer, dialect, name) in cases {
+            let (magic, trailer) = (magic.as_bytes(), trailer.as_bytes());
             let block = block(|block| {
                 block[257..257 + magic.len()].copy_from_slice(magic);
                 block[345..348].copy_from_slice(b"dir");
                 block[508..508 + trailer.len()].copy_from_slice(trailer);
             });
             let fields = decode(&block).unwrap();
-            assert_eq!((fields.dialect, fields.name.as_slice()), (dialect, name));
+            assert_eq!(
+                (fields.dialect, fields.name.as_slice()),
+                (dialect, name.as_bytes())
+            );
         }
     }
 

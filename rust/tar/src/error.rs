@@ -22,6 +22,9 @@ pub enum ErrorKind {
     /// One zero block, then something that is not zero: no end of archive.
     #[error("a single zero block inside the archive")]
     LoneZeroBlock,
+    /// An extended header or long name is the last thing in the archive.
+    #[error("the archive ends after an extended header that no entry follows")]
+    Dangling,
     /// A numeric header field holds no number, or one out of range.
     #[error("header field {field} is not a number in range")]
     Number {

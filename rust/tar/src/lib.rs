@@ -16,6 +16,7 @@ mod number;
 mod pax;
 mod pending;
 mod reader;
+mod sparse_map;
 mod writer;
 
 pub mod path;

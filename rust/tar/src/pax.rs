@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn the_last_of_equal_keys_counts() {
         assert_eq!(
-            parse(b"10 path=a\n9 path=\n"),
+            parse(b"10 path=a\n8 path=\n"),
             Ok(records(&[(b"path", b"")]))
         );
     }
@@ -144,7 +144,7 @@ mod tests {
             b"\0",
             b"x",
             b"10 path=a",
-            b"9 path=a\n",
+            b"8 path=a\n",
             b"11 path=a\n",
             b"+10 path=a\n",
             b" 10 path=a\n",
@@ -154,7 +154,7 @@ mod tests {
             b"6 =ab\n",
             b"7 pat\n",
             b"12 path=a\0b\n",
-            b"9 a\0b=c\n",
+            b"8 a\0b=c\n",
             b"10 path=a\n\0",
         ];
         for data in table {

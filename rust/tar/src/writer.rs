@@ -9,8 +9,8 @@ use crate::block::{BLOCK_SIZE, padding};
 use crate::entry::{Entry, EntryKind};
 use crate::error::EncodeError;
 use crate::limits::Limits;
-use crate::pax::{XATTR_PREFIX, push_record};
 use crate::path::normalise;
+use crate::pax::{XATTR_PREFIX, push_record};
 
 /// The end of an archive: two zero blocks and no more.
 pub const TRAILER: [u8; 2 * BLOCK_SIZE] = [0; 2 * BLOCK_SIZE];
@@ -155,7 +155,10 @@ fn split_name(path: &[u8]) -> Option<(&[u8], &[u8])> {
     }
     // The slash of a directory belongs to its name; a name is never empty.
     let latest = path.len().saturating_sub(2).min(155);
-    let slash = path.get(..=latest)?.iter().rposition(|&byte| byte == b'/')?;
+    let slash = path
+        .get(..=latest)?
+        .iter()
+        .rposition(|&byte| byte == b'/')?;
     let (prefix, name) = (&path[..slash], &path[slash + 1..]);
     (!prefix.is_empty() && name.len() <= 100).then_some((prefix, name))
 }
