@@ -107,6 +107,10 @@ class Store:
     def put_document(self, data: bytes) -> str: ...
     def get_document(self, digest: str) -> bytes: ...
     def has_blob(self, digest: str) -> bool: ...
+    def write_blob(self, digest: str, fd: int) -> None:
+        """A blob or document that is on disk, as it came; NotFoundError where it is not."""
+    def decompress(self, fd: int, output: int) -> None:
+        """Copy a stream to ``output`` plain: gzip, zstd, xz, bzip2 (by content), or as it is."""
 
     # layers in
     def import_layer(self, fd: int, progress: Callable[[int], None] | None = None) -> LayerInfo:

@@ -123,6 +123,26 @@ class Store:
         """Whether a blob or document of that digest is on disk."""
         return self._core.has_blob(digest)
 
+    def write_blob(self, digest: str, fd: int) -> None:
+        """Write a blob or document that is on disk, as it came, to a file descriptor.
+
+        Raises
+        ------
+        NotFoundError
+            No such blob.
+        """
+        self._core.write_blob(digest, fd)
+
+    def decompress(self, fd: int, output: int) -> None:
+        """Copy a stream, plain: gzip, zstd, xz and bzip2 are recognised by content.
+
+        Raises
+        ------
+        CorruptError
+            The stream is truncated or damaged.
+        """
+        self._core.decompress(fd, output)
+
     # Layers in.
 
     def import_layer(self, fd: int, *, progress: Callable[[int], None] | None = None) -> LayerInfo:
