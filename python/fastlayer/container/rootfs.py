@@ -1,6 +1,6 @@
 """A container's root file system: layers checked out, a writable upper, one overlay mount.
 
-The caller owns the directory that holds ``upper``, ``work``, ``scaffold`` and ``rootfs``; the
+The caller owns the directories that hold ``upper``, ``work``, ``scaffold`` and ``rootfs``; the
 mount lives in a mount namespace of ours and dies with it. Nothing of ours gets into the upper.
 """
 
@@ -39,11 +39,12 @@ def mount(
     namespace: MountNamespace,
     chain: Sequence[str],
     directory: Path,
+    run: Path,
     mounts: Iterable[Mount],
     *,
     volatile: bool,
 ) -> Path:
-    """Mount ``directory/rootfs``: the chain's layers, the missing mount points, the upper.
+    """Mount ``run/rootfs``: the chain's layers, the missing mount points, the upper.
 
     Parameters
     ----------
@@ -52,7 +53,9 @@ def mount(
     namespace:
         The mount namespace that gets the mount.
     directory:
-        Holds ``upper`` and ``work`` (see :func:`make_upper`); the rest is made here.
+        Holds ``upper`` and ``work`` (see :func:`make_upper`).
+    run:
+        Gets what lives as long as the mount: ``rootfs`` and ``scaffold``.
     mounts:
         Every mount that will be made over it, in order.
     volatile:
@@ -65,10 +68,10 @@ def mount(
     ContainerError
         A mount target cannot be one.
     """
-    below = directory / "scaffold"
+    below = run / "scaffold"
     below.mkdir()
-    root = directory / "rootfs"
-    root.mkdir(exist_ok=True)
+    root = run / "rootfs"
+    root.mkdir()
 
     def lookup(path: bytes) -> Entry | None:
         return store.stat(chain, path, follow=False) if chain else None

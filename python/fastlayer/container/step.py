@@ -23,12 +23,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from fastlayer.container import capabilities, network, rootfs, user
+from fastlayer.container import capabilities, network, rootfs
 from fastlayer.container.drivers import Driver, find_driver
 from fastlayer.container.drivers.runc import failure_text, start_failure
 from fastlayer.container.mounts import DEFAULT_SHM_SIZE, Mount
+from fastlayer.container.process import last_capability, resolve_user, unified_cgroups
 from fastlayer.container.spec import ProcessSpec, Ulimit, runtime_config
-from fastlayer.errors import ContainerError, Interrupted, PathNotFoundError
+from fastlayer.errors import ContainerError, Interrupted
 from fastlayer.store import MountNamespace, Store
 
 Output = Callable[[int, bytes], None]
@@ -152,7 +153,9 @@ class StepRunner:
             upper = rootfs.make_upper(self._store, chain, directory)
             process = self._process_spec(chain, spec, directory, identifier)
             mounts = process.all_mounts()
-            root = rootfs.mount(self._store, namespace, chain, directory, mounts, volatile=True)
+            root = rootfs.mount(
+                self._store, namespace, chain, directory, directory, mounts, volatile=True
+            )
             try:
                 code = self._execute(driver, namespace, directory, process, root, output)
             finally:
@@ -222,6 +225,7 @@ class StepRunner:
             privileged=spec.privileged,
             shm_size=spec.shm_size,
             ulimits=spec.ulimits,
+            cgroup_namespace=unified_cgroups(),
         )
 
     def _execute(
@@ -260,32 +264,6 @@ class StepRunner:
         if code and (reason := failure_text(log)):
             raise start_failure(reason)
         return code
-
-
-def resolve_user(store: Store, chain: Sequence[str], text: str) -> user.ResolvedUser:
-    """Look a user up in the files of a chain; a chain without them knows root and numbers.
-
-    Raises
-    ------
-    ContainerError
-        A name has no entry.
-    """
-
-    def content(path: bytes) -> bytes:
-        try:
-            return store.read(chain, path, limit=user.MAXIMUM_FILE_SIZE) if chain else b""
-        except PathNotFoundError:
-            return b""
-
-    return user.resolve(text, content(b"etc/passwd"), content(b"etc/group"))
-
-
-def last_capability() -> int:
-    """The number of the last capability that the running kernel knows."""
-    try:
-        return int(Path("/proc/sys/kernel/cap_last_cap").read_text())
-    except (OSError, ValueError):
-        return len(capabilities.ALL) - 1
 
 
 def _spawn(
