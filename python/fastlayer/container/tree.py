@@ -1,0 +1,311 @@
+"""A container's or image's files seen as one tree: an upper directory over a chain of layers.
+
+Nothing is mounted. The upper may be written by a hostile container at the same time, so every
+step into it is relative to an open directory and follows no link.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fastlayer.errors import PathNotFoundError
+from fastlayer.store import Entry, Store
+
+_MAXIMUM_LINKS = 40
+_OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")
+_OVERLAY = ("trusted.overlay.", "user.overlay.")
+_BLOCK = 1024 * 1024
+_KINDS = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFCHR: "char",
+    stat.S_IFBLK: "block",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One path of the tree; ``mtime`` is in nanoseconds, ``link_group`` equal for hard links."""
+
+    path: bytes
+    kind: str
+    mode: int
+    uid: int
+    gid: int
+    mtime: int
+    size: int = 0
+    link: bytes = b""
+    device: tuple[int, int] = (0, 0)
+    xattrs: dict[bytes, bytes] = field(default_factory=dict)
+    link_group: object = None
+    in_upper: bool = False
+
+    @property
+    def name(self) -> bytes:
+        """The last component; empty for the root."""
+        return self.path.rpartition(b"/")[2]
+
+
+class MergedTree:
+    """An upper, where there is one, over a chain.
+
+    Parameters
+    ----------
+    store, chain:
+        The layers, the base's first.
+    upper:
+        A writable layer in overlay's form, or ``None``.
+    """
+
+    def __init__(self, store: Store, chain: Sequence[str], upper: Path | None = None) -> None:
+        self._store = store
+        self._chain = chain
+        self._upper = upper
+
+    def lookup(self, path: bytes) -> Node | None:
+        """What is at exactly a path, no link followed; ``None`` where nothing is."""
+        if self._upper is not None:
+            with contextlib.ExitStack() as stack:
+                found, hidden = self._find_upper(path, stack)
+            if found is not None or hidden:
+                return found
+        if not self._chain:
+            return None
+        entry = self._store.stat(self._chain, path, follow=False)
+        return None if entry is None else _from_entry(entry)
+
+    def resolve(self, text: str, *, follow_last: bool = True) -> Node:
+        """What is at a path of the user's, links resolved inside the tree.
+
+        Raises
+        ------
+        PathNotFoundError
+            Nothing is there, or links go round in circles.
+        """
+        pending = [part for part in os.fsencode(text).split(b"/") if part not in {b"", b"."}]
+        pending.reverse()
+        current: list[bytes] = []
+        links = 0
+        node = self.lookup(b"")
+        while pending:
+            part = pending.pop()
+            if part == b"..":
+                current = current[:-1]
+                continue
+            node = self.lookup(b"/".join([*current, part]))
+            if node is None:
+                raise PathNotFoundError(f"no such file or directory: {text}")
+            if node.kind == "symlink" and (pending or follow_last):
+                links += 1
+                if links > _MAXIMUM_LINKS:
+                    raise PathNotFoundError(f"too many symbolic links: {text}")
+                if node.link.startswith(b"/"):
+                    current = []
+                parts = [p for p in node.link.split(b"/") if p not in {b"", b"."}]
+                pending.extend(reversed(parts))
+                continue
+            current.append(part)
+            if pending and node.kind != "directory":
+                raise PathNotFoundError(f"not a directory in {text}: {os.fsdecode(node.path)}")
+        node = self.lookup(b"/".join(current))
+        if node is None and current:
+            raise PathNotFoundError(f"no such file or directory: {text}")
+        return node or Node(b"", "directory", 0o755, 0, 0, 0)
+
+    def list(self, node: Node) -> list[Node]:
+        """The children of a directory, sorted by bytes."""
+        names: set[bytes] = set()
+        if self._upper is not None:
+            with contextlib.ExitStack() as stack:
+                directory = self._open_directory(node.path, stack)
+                if directory is not None:
+                    names.update(os.fsencode(name) for name in os.listdir(directory))
+        base = self.lookup_chain(node.path)
+        hidden = self._hides_below(node.path)
+        if not hidden and base is not None and base.kind == "directory":
+            entries = self._store.list(self._chain, node.path)
+            names.update(entry.path.rpartition(b"/")[2] for entry in entries)
+        prefix = node.path + b"/" if node.path else b""
+        found = (self.lookup(prefix + name) for name in sorted(names))
+        return [child for child in found if child is not None]
+
+    def lookup_chain(self, path: bytes) -> Entry | None:
+        """What the layers alone have at a path."""
+        return self._store.stat(self._chain, path, follow=False) if self._chain else None
+
+    def walk(self, node: Node) -> Iterator[Node]:
+        """A node and everything below it, parents first."""
+        yield node
+        if node.kind == "directory":
+            for child in self.list(node):
+                yield from self.walk(child)
+
+    def read_to(self, node: Node, descriptor: int) -> None:
+        """Write a file's content to a descriptor.
+
+        Raises
+        ------
+        PathNotFoundError
+            A running container took it away meanwhile.
+        """
+        if not node.in_upper:
+            self._store.read_to(self._chain, node.path, descriptor)
+            return
+        with contextlib.ExitStack() as stack:
+            parent = self._open_directory(node.path.rpartition(b"/")[0], stack)
+            if parent is None:
+                raise PathNotFoundError(f"the container removed {os.fsdecode(node.path)}")
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            source = os.open(node.name, flags, dir_fd=parent)
+            stack.callback(os.close, source)
+            if not stat.S_ISREG(os.fstat(source).st_mode):
+                raise PathNotFoundError(f"the container replaced {os.fsdecode(node.path)}")
+            while block := os.read(source, _BLOCK):
+                view = memoryview(block)
+                while view:
+                    view = view[os.write(descriptor, view) :]
+
+    def _hides_below(self, path: bytes) -> bool:
+        """Whether the upper hides what layers have below a directory."""
+        if self._upper is None:
+            return False
+        with contextlib.ExitStack() as stack:
+            current = self._open_directory(b"", stack)
+            for part in path.split(b"/") if path else []:
+                if current is None or _is_opaque(current):
+                    return True
+                try:
+                    status = os.stat(part, dir_fd=current, follow_symlinks=False)
+                except FileNotFoundError:
+                    return False
+                if not stat.S_ISDIR(status.st_mode):
+                    return True
+                flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+                current = os.open(part, flags, dir_fd=current)
+                stack.callback(os.close, current)
+            return current is None or _is_opaque(current)
+
+    def _open_directory(self, path: bytes, stack: contextlib.ExitStack) -> int | None:
+        """A directory of the upper, opened; ``None`` where the upper has none there."""
+        assert self._upper is not None
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        current = os.open(self._upper, flags)
+        stack.callback(os.close, current)
+        for part in path.split(b"/") if path else []:
+            try:
+                current = os.open(part, flags, dir_fd=current)
+            except OSError:
+                return None
+            stack.callback(os.close, current)
+        return current
+
+    def _find_upper(self, path: bytes, stack: contextlib.ExitStack) -> tuple[Node | None, bool]:
+        """The upper's own entry, and whether the upper hides what layers have at the path."""
+        assert self._upper is not None
+        current = self._open_directory(b"", stack)
+        if current is None:
+            return None, False
+        if not path:
+            return _from_upper(path, current, b"."), False
+        parts = path.split(b"/")
+        hidden = False
+        for depth, part in enumerate(parts):
+            hidden = hidden or _is_opaque(current)
+            try:
+                status = os.stat(part, dir_fd=current, follow_symlinks=False)
+            except FileNotFoundError:
+                return None, hidden
+            if _is_whiteout(status):
+                return None, True
+            if depth == len(parts) - 1:
+                return _from_upper(path, current, part), True
+            if not stat.S_ISDIR(status.st_mode):
+                return None, True
+            following = self._open_directory(b"/".join(parts[: depth + 1]), stack)
+            if following is None:
+                return None, True
+            current = following
+        return None, hidden
+
+
+def _from_entry(entry: Entry) -> Node:
+    seconds, nanoseconds = entry.mtime
+    return Node(
+        path=entry.path,
+        kind=entry.kind,
+        mode=entry.mode,
+        uid=entry.uid,
+        gid=entry.gid,
+        mtime=seconds * 1_000_000_000 + nanoseconds,
+        size=entry.size,
+        link=entry.link,
+        device=entry.device,
+        xattrs=dict(entry.xattrs),
+        link_group=entry.hardlink or None,
+    )
+
+
+def _from_upper(path: bytes, directory: int, name: bytes) -> Node | None:
+    try:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        kind = _KINDS[stat.S_IFMT(status.st_mode)]
+        link = os.readlink(name, dir_fd=directory) if kind == "symlink" else b""
+    except OSError:
+        return None
+    return Node(
+        path=path,
+        kind=kind,
+        mode=stat.S_IMODE(status.st_mode),
+        uid=status.st_uid,
+        gid=status.st_gid,
+        mtime=status.st_mtime_ns,
+        size=status.st_size if kind == "file" else 0,
+        link=link,
+        device=(os.major(status.st_rdev), os.minor(status.st_rdev)),
+        xattrs=_xattrs(directory, name, kind),
+        link_group=(status.st_dev, status.st_ino) if status.st_nlink > 1 else None,
+        in_upper=True,
+    )
+
+
+def _xattrs(directory: int, name: bytes, kind: str) -> dict[bytes, bytes]:
+    if kind not in {"file", "directory"}:
+        return {}
+    try:
+        descriptor = os.open(
+            name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory
+        )
+    except OSError:
+        return {}
+    try:
+        return {
+            os.fsencode(attribute): os.getxattr(descriptor, attribute)
+            for attribute in os.listxattr(descriptor)
+            if not attribute.startswith(_OVERLAY)
+        }
+    except OSError:
+        return {}
+    finally:
+        os.close(descriptor)
+
+
+def _is_whiteout(status: os.stat_result) -> bool:
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+
+
+def _is_opaque(directory: int) -> bool:
+    for name in _OPAQUE:
+        try:
+            if os.getxattr(directory, name) == b"y":
+                return True
+        except OSError:
+            continue
+    return False
