@@ -138,8 +138,8 @@ def _kind_name(value: object) -> str:
     return names.get(type(value), "an array" if isinstance(value, list) else "an object")
 
 
-def parse(data: bytes, document: str) -> Node:
-    """Parse a JSON object.
+def parse(data: bytes, document: str, *, array: bool = False) -> Node:
+    """Parse a JSON object, or with ``array`` a list.
 
     Parameters
     ----------
@@ -147,11 +147,13 @@ def parse(data: bytes, document: str) -> Node:
         The document, UTF-8.
     document:
         What to call it in an error, for instance ``manifest of site:latest``.
+    array:
+        Whether a list is expected; its members are checked when they are read.
 
     Raises
     ------
     DocumentError
-        Where it is no JSON object, or larger than :data:`MAXIMUM_BYTES`.
+        Where it is no JSON, no object, or larger than :data:`MAXIMUM_BYTES`.
     """
     if len(data) > MAXIMUM_BYTES:
         raise DocumentError(f"{document}: {len(data)} bytes is larger than {MAXIMUM_BYTES}")
@@ -160,7 +162,8 @@ def parse(data: bytes, document: str) -> Node:
     except (ValueError, RecursionError) as error:
         raise DocumentError(f"{document}: not JSON: {error}") from error
     node = Node(value, document)
-    node.members()
+    if not array:
+        node.members()
     return node
 
 

@@ -1,0 +1,166 @@
+"""Images from an archive or layout into the store.
+
+Everything small is read and checked first, then the layers go in, then the images get their names:
+an archive that lacks a part or has a wrong digest leaves nothing that can be seen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastlayer.errors import ArchiveError, CorruptError
+from fastlayer.image.catalog import ImageCatalog
+from fastlayer.image.image import Image
+from fastlayer.oci.digest import short
+from fastlayer.oci.platform import Platform
+from fastlayer.transport.archived_image import ArchivedImage, ArchivedLayer
+from fastlayer.transport.docker_archive import (
+    is_docker_archive,
+    names_by_config,
+    read_docker_archive,
+)
+from fastlayer.transport.oci_layout import is_oci_layout, read_oci_layout
+from fastlayer.transport.parts import DirectoryParts, Parts, TarParts
+from fastlayer.transport.pipe import stream_of
+from fastlayer.transport.spool import plain_archive
+
+Progress = Callable[[int], None]
+"""Called now and then with bytes read so far, of one layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedImage:
+    """An image that came in, and the familiar names it now has from the archive."""
+
+    image: Image
+    names: tuple[str, ...]
+
+
+def load_path(
+    catalog: ImageCatalog,
+    path: str | os.PathLike[str],
+    *,
+    platform: Platform | None = None,
+    progress: Progress | None = None,
+) -> tuple[LoadedImage, ...]:
+    """Load from a file, or from a directory that holds an OCI layout; see :func:`load`."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise ArchiveError(f"{os.fspath(path)}: {error.strerror}") from error
+    try:
+        label = os.fspath(path)
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            with contextlib.closing(DirectoryParts(Path(path))) as parts:
+                return _load(catalog, parts, platform, progress)
+        return load(catalog, descriptor, label=label, platform=platform, progress=progress)
+    finally:
+        os.close(descriptor)
+
+
+def load(
+    catalog: ImageCatalog,
+    descriptor: int,
+    *,
+    label: str = "archive",
+    platform: Platform | None = None,
+    progress: Progress | None = None,
+) -> tuple[LoadedImage, ...]:
+    """Load the images of a docker archive or of an OCI layout in a tar.
+
+    Parameters
+    ----------
+    catalog:
+        Where they go.
+    descriptor:
+        Open for reading at the archive's start; plain or compressed (gzip, zstd, bzip2, xz); a pipe
+        will do.
+    label:
+        What to call the archive in an error.
+    platform:
+        Which platform of an image for several; this machine's where there is a choice.
+    progress:
+        Called with the bytes read of the layer that is being read.
+
+    Raises
+    ------
+    ArchiveError
+        It is neither kind of archive, or lacks a part.
+    CorruptError
+        It is truncated, or a digest is wrong.
+    DocumentError
+        A document breaks its schema.
+    ImageNotFoundError
+        It has no image for the platform.
+    """
+    with plain_archive(catalog.store, descriptor) as plain:
+        return _load(catalog, TarParts(plain, label), platform, progress)
+
+
+def _load(
+    catalog: ImageCatalog, parts: Parts, platform: Platform | None, progress: Progress | None
+) -> tuple[LoadedImage, ...]:
+    images = _read(parts, platform)
+    for image in images:
+        for layer in image.layers:
+            _import_layer(catalog, parts, layer, progress)
+    return tuple(_keep(catalog, image) for image in images)
+
+
+def _read(parts: Parts, platform: Platform | None) -> tuple[ArchivedImage, ...]:
+    if is_oci_layout(parts):
+        names = names_by_config(parts) if is_docker_archive(parts) else {}
+        return read_oci_layout(parts, platform=platform, names=names)
+    if is_docker_archive(parts):
+        images = read_docker_archive(parts)
+        if platform is not None:
+            images = tuple(i for i in images if i.config.platform.satisfies(platform))
+        if not images:
+            raise ArchiveError(f"{parts.label}: no image in manifest.json is wanted")
+        return images
+    if parts.find("repositories") is not None:
+        raise ArchiveError(
+            f"{parts.label}: a docker archive from before version 1.10, which is not supported",
+            hint="load it into a newer docker and save it again",
+        )
+    raise ArchiveError(
+        f"{parts.label}: neither a docker archive (manifest.json) nor an OCI layout (index.json)",
+        hint="for a root file system's tar use fastlayer import",
+    )
+
+
+def _import_layer(
+    catalog: ImageCatalog, parts: Parts, layer: ArchivedLayer, progress: Progress | None
+) -> None:
+    store = catalog.store
+    needs_blob = layer.digest not in {None, layer.diff_id}
+    if store.layer(layer.diff_id) is not None and not (
+        needs_blob and layer.digest and not store.has_blob(layer.digest)
+    ):
+        return
+    try:
+        with stream_of(layer.part) as stream:
+            store.import_blob(stream, digest=layer.digest, diff_id=layer.diff_id, progress=progress)
+    except CorruptError as error:
+        raise CorruptError(
+            f"{parts.label}: layer {layer.part.name} ({short(layer.diff_id)}): {error}",
+            hint="make the archive again",
+        ) from error
+
+
+def _keep(catalog: ImageCatalog, archived: ArchivedImage) -> LoadedImage:
+    for document in archived.other_documents:
+        catalog.store.put_document(document)
+    image = catalog.create(archived.config, manifest=archived.manifest)
+    names = []
+    for name in archived.names:
+        reference = catalog.tag(
+            image.id, name, digest=archived.digest, media_type=archived.media_type
+        )
+        names.append(reference.familiar)
+    return LoadedImage(catalog.resolve(image.id), tuple(names))

@@ -1,0 +1,251 @@
+"""Images as an archive: an OCI layout in a tar, with docker's ``manifest.json`` beside it.
+
+Docker (1.10 and later), podman, skopeo and containerd read the result. An image that was loaded is
+written with the manifest and config it came with, as long as its blobs are there or can be made
+again; else it gets a new manifest, and the report says so. The bytes depend on the images, their
+names and the codec alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fastlayer.errors import UsageError
+from fastlayer.image.catalog import ImageCatalog
+from fastlayer.image.image import Image
+from fastlayer.oci.descriptor import Descriptor
+from fastlayer.oci.digest import encoded, sha256_digest
+from fastlayer.oci.document import encode
+from fastlayer.oci.index import Index
+from fastlayer.oci.manifest import Manifest
+from fastlayer.oci.media_type import (
+    DOCKER_LAYER,
+    OCI_LAYER,
+    Family,
+    config_media_type,
+    layer_media_type,
+    manifest_media_type,
+)
+from fastlayer.oci.reference import Reference
+from fastlayer.transport.oci_layout import INDEX, LAYOUT, NAME_ANNOTATION, TAG_ANNOTATION
+from fastlayer.transport.tar_output import TarOutput
+
+CODECS = ("gzip", "zstd", "none")
+"""The codecs of layers."""
+
+_BLOBS = "blobs/sha256/"
+_PLAIN = frozenset({OCI_LAYER, DOCKER_LAYER})
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """An image to save, and the names it gets in the archive."""
+
+    image: Image
+    names: tuple[Reference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveOptions:
+    """How an archive is written.
+
+    ``codec`` None keeps an image's own manifest where that can be done, and is gzip otherwise;
+    ``level`` None is the codec's default. ``docker_files`` are manifest.json and repositories.
+    """
+
+    codec: str | None = None
+    level: int | None = None
+    family: Family = Family.OCI
+    docker_files: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SaveReport:
+    """What was written: manifest digests by image id, and ids that had to get a new manifest."""
+
+    manifests: Mapping[str, str] = field(default_factory=dict)
+    rewritten: tuple[str, ...] = ()
+
+
+def save(
+    catalog: ImageCatalog,
+    selections: Sequence[Selection],
+    descriptor: int,
+    options: SaveOptions | None = None,
+) -> SaveReport:
+    """Write images to a tar.
+
+    Parameters
+    ----------
+    catalog:
+        Where they are.
+    selections:
+        The images and their names.
+    descriptor:
+        Open for writing; a pipe will do.
+    options:
+        Codec, media types.
+
+    Raises
+    ------
+    UsageError
+        An unknown codec.
+    CorruptError
+        A layer is lost or damaged.
+    StoreIOError
+        The output cannot be written.
+    """
+    options = options or SaveOptions()
+    if options.codec not in {None, *CODECS}:
+        raise UsageError(f"unknown codec {options.codec!r}", hint=f"one of {', '.join(CODECS)}")
+    writer = _LayoutWriter(catalog, TarOutput(descriptor, catalog.store.root), options)
+    return writer.write(selections)
+
+
+class _LayoutWriter:
+    """The state of one archive: which blobs are in it already."""
+
+    def __init__(self, catalog: ImageCatalog, output: TarOutput, options: SaveOptions) -> None:
+        self._catalog = catalog
+        self._store = catalog.store
+        self._output = output
+        self._options = options
+        self._written: set[str] = set()
+        self._exported: dict[str, tuple[str, int]] = {}
+        self._manifests: dict[str, str] = {}
+        self._rewritten: list[str] = []
+
+    def write(self, selections: Sequence[Selection]) -> SaveReport:
+        output = self._output
+        output.directory("blobs")
+        output.directory("blobs/sha256")
+        entries: list[Descriptor] = []
+        documents: list[dict[str, object]] = []
+        for selection in selections:
+            manifest = self._image(selection.image)
+            entries += _index_entries(manifest, selection.names)
+            documents.append(_docker_entry(selection, manifest))
+        output.file(INDEX, Index(manifests=tuple(entries)).to_json())
+        if self._options.docker_files:
+            output.file("manifest.json", encode(documents))
+        output.file(LAYOUT, encode({"imageLayoutVersion": "1.0.0"}))
+        if self._options.docker_files and any(selection.names for selection in selections):
+            output.file("repositories", encode(_repositories(selections)))
+        output.finish()
+        return SaveReport(self._manifests, tuple(self._rewritten))
+
+    def _image(self, image: Image) -> Manifest:
+        kept = image.manifest if self._options.codec is None else None
+        if kept is not None and all(self._available(layer) for layer in kept.layers):
+            for layer, diff_id in zip(kept.layers, image.chain, strict=True):
+                self._kept_layer(layer, diff_id)
+            manifest = kept
+        else:
+            if kept is not None:
+                self._rewritten.append(image.id)
+            manifest = self._new_manifest(image)
+        self._document(image.raw_config)
+        self._document(manifest.to_json())
+        self._manifests[image.id] = manifest.digest
+        return manifest
+
+    def _available(self, layer: Descriptor) -> bool:
+        return layer.media_type in _PLAIN or self._store.has_blob(layer.digest)
+
+    def _kept_layer(self, layer: Descriptor, diff_id: str) -> None:
+        if layer.digest in self._written:
+            return
+        self._written.add(layer.digest)
+
+        def write(descriptor: int) -> tuple[str, int]:
+            if layer.media_type in _PLAIN:
+                self._store.write_tar(diff_id, descriptor)
+            else:
+                self._store.write_blob(layer.digest, descriptor)
+            return _BLOBS + encoded(layer.digest), layer.size
+
+        self._output.blob(write)
+
+    def _new_manifest(self, image: Image) -> Manifest:
+        options = self._options
+        codec = options.codec or "gzip"
+        layers = []
+        for diff_id in image.chain:
+            digest, size = self._exported_layer(diff_id, codec)
+            layers.append(
+                Descriptor(
+                    media_type=layer_media_type(options.family, codec), digest=digest, size=size
+                )
+            )
+        config = Descriptor(
+            media_type=config_media_type(options.family),
+            digest=image.id,
+            size=len(image.raw_config),
+        )
+        return Manifest(
+            media_type=manifest_media_type(options.family), config=config, layers=tuple(layers)
+        )
+
+    def _exported_layer(self, diff_id: str, codec: str) -> tuple[str, int]:
+        if diff_id not in self._exported:
+
+            def write(descriptor: int) -> tuple[str, int]:
+                digest, size = self._store.export_blob(
+                    diff_id, codec=codec, level=self._options.level, fd=descriptor
+                )
+                self._exported[diff_id] = digest, size
+                self._written.add(digest)
+                return _BLOBS + encoded(digest), size
+
+            self._output.blob(write)
+        return self._exported[diff_id]
+
+    def _document(self, data: bytes) -> None:
+        digest = sha256_digest(data)
+        if digest not in self._written:
+            self._written.add(digest)
+            self._output.file(_BLOBS + encoded(digest), data)
+
+
+def _index_entries(manifest: Manifest, names: Iterable[Reference]) -> list[Descriptor]:
+    data = manifest.to_json()
+    annotations = [
+        {NAME_ANNOTATION: name.canonical, TAG_ANNOTATION: name.tag or ""} for name in names
+    ]
+    return [
+        Descriptor(
+            media_type=manifest.media_type,
+            digest=manifest.digest,
+            size=len(data),
+            annotations=named,
+        )
+        for named in annotations or [{}]
+    ]
+
+
+def _docker_entry(selection: Selection, manifest: Manifest) -> dict[str, object]:
+    """One image of manifest.json, as Docker writes it from version 25 on."""
+    image = selection.image
+    layers = manifest.layers
+    entry: dict[str, object] = {
+        "Config": _BLOBS + encoded(image.id),
+        "RepoTags": [name.familiar for name in selection.names] or None,
+        "Layers": [_BLOBS + encoded(layer.digest) for layer in layers],
+    }
+    if layers:
+        sources = {
+            diff_id: layer.to_value() for diff_id, layer in zip(image.chain, layers, strict=True)
+        }
+        entry["LayerSources"] = dict(sorted(sources.items()))
+    return entry
+
+
+def _repositories(selections: Iterable[Selection]) -> dict[str, dict[str, str]]:
+    """The names as Docker before 1.10 kept them: by repository and tag, the topmost layer."""
+    repositories: dict[str, dict[str, str]] = {}
+    for selection in selections:
+        for name in selection.names:
+            top = selection.image.chain[-1] if selection.image.chain else selection.image.id
+            repositories.setdefault(name.familiar_name, {})[name.tag or ""] = encoded(top)
+    return {name: dict(sorted(tags.items())) for name, tags in sorted(repositories.items())}
