@@ -162,7 +162,12 @@ class BuildError(FastlayerError):
 
 
 class RunFailedError(BuildError):
-    """A RUN's process ended with a code other than 0; ``exit_code`` is that code."""
+    """A RUN's process ended with a code other than 0; ``exit_code`` is that code.
+
+    ``output`` is the end of what the process wrote, where that is known.
+    """
+
+    output: bytes = b""
 
     def __init__(
         self,
