@@ -25,7 +25,7 @@ _SCHEMA = """
 CREATE TABLE step (
     key TEXT PRIMARY KEY,
     input_tree TEXT NOT NULL,
-    diff_id TEXT,
+    diff_id TEXT NOT NULL,
     tree TEXT NOT NULL,
     created TEXT NOT NULL,
     seconds REAL NOT NULL,
@@ -39,7 +39,7 @@ CREATE TABLE step (
     recorded REAL NOT NULL,
     used REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX step_by_result ON step (input_tree, tree);
+CREATE INDEX step_by_result ON step (input_tree, instruction_part, tree);
 CREATE INDEX step_by_place ON step (place, recorded);
 CREATE TABLE chain_tree (
     chain TEXT PRIMARY KEY,
@@ -56,8 +56,8 @@ class StepRecord:
     key: str
     input_tree: str
     """Tree id it started from."""
-    diff_id: str | None
-    """Its layer; ``None`` where it made none (a WORKDIR that exists already)."""
+    diff_id: str
+    """Its layer."""
     tree: str
     """Tree id of its result."""
     created: str
@@ -105,13 +105,13 @@ class CacheIndex:
         """The record of a key."""
         return self._one(f"SELECT {_COLUMNS} FROM step WHERE key = ?", (key,))
 
-    def find_result(self, input_tree: str, tree: str) -> StepRecord | None:
-        """An earlier record that came from the one tree to the other; the oldest, so that all
-        later builds agree on it."""
+    def find_result(self, input_tree: str, instruction: str, tree: str) -> StepRecord | None:
+        """An earlier record of an instruction (its fingerprint) that came from the one tree to the
+        other; the oldest, so that all later builds agree on it."""
         return self._one(
-            f"SELECT {_COLUMNS} FROM step WHERE input_tree = ? AND tree = ? "
-            "AND diff_id IS NOT NULL ORDER BY recorded LIMIT 1",
-            (input_tree, tree),
+            f"SELECT {_COLUMNS} FROM step WHERE input_tree = ? AND instruction_part = ? "
+            "AND tree = ? ORDER BY recorded LIMIT 1",
+            (input_tree, instruction, tree),
         )
 
     def last_at(self, place: str) -> StepRecord | None:
@@ -263,7 +263,7 @@ def _record(row: tuple[object, ...]) -> StepRecord:
     return StepRecord(
         key=str(key),
         input_tree=str(input_tree),
-        diff_id=None if diff_id is None else str(diff_id),
+        diff_id=str(diff_id),
         tree=str(tree),
         created=str(created),
         seconds=float(str(seconds)),

@@ -86,11 +86,16 @@ class StepCache:
             return None
         return self._usable(self._index.find(parts.key()))
 
-    def same_result(self, input_tree: str, tree: str) -> StepRecord | None:
-        """An earlier step that came from the same tree to the same tree (early cut-off)."""
+    def same_result(self, parts: KeyParts, tree: str) -> StepRecord | None:
+        """An earlier run of the instruction, from the same tree to the same tree.
+
+        Early cut-off: other inputs or settings, same result. Only the same instruction counts, for
+        trees are compared without times: ``RUN touch`` must not become the ``RUN true`` before it.
+        """
         if not self._use or self._strict:
             return None
-        return self._usable(self._index.find_result(input_tree, tree))
+        instruction = parts.fingerprints()["instruction"]
+        return self._usable(self._index.find_result(parts.tree, instruction, tree))
 
     def record(self, record: StepRecord, chain: Sequence[str]) -> None:
         """Keep what a step gave; ``chain`` is the one that its result is."""
@@ -117,7 +122,7 @@ class StepCache:
     def _usable(self, record: StepRecord | None) -> StepRecord | None:
         if record is None:
             return None
-        if record.diff_id is not None and self._store.layer(record.diff_id) is None:
+        if self._store.layer(record.diff_id) is None:
             return None
         with self._lock:
             self._used_keys.append(record.key)

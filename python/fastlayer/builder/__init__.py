@@ -1,0 +1,13 @@
+"""Building images: plans of steps from Dockerfiles, carried out on the store with a layer cache.
+
+``build`` is the front door. ``plan`` is pure; ``steps`` has the families of instructions;
+``executor`` runs them side by side. Nothing here prints or knows a command line.
+"""
+
+from __future__ import annotations
+
+from fastlayer.builder.job import build
+from fastlayer.builder.output import Output, parse_output
+from fastlayer.builder.result import BuildResult, StepResult
+
+__all__ = ["BuildResult", "Output", "StepResult", "build", "parse_output"]

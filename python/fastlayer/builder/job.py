@@ -1,0 +1,276 @@
+"""``build``: from a context and a Dockerfile to an image in the store, and to other outputs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from fastlayer.builder.context import (
+    BuildContext,
+    DockerfileText,
+    check_directory,
+    open_context,
+    read_dockerfile,
+)
+from fastlayer.builder.executor import Executor, StageResult
+from fastlayer.builder.graph import BaseImage, Plan
+from fastlayer.builder.history import image_config
+from fastlayer.builder.options import NETWORKS, BuildOptions, Secret
+from fastlayer.builder.output import Output, parse_output
+from fastlayer.builder.plan import make_plan
+from fastlayer.builder.reporter import Reporter
+from fastlayer.builder.result import BuildResult
+from fastlayer.cache.policy import StepCache
+from fastlayer.dockerfile import parse
+from fastlayer.errors import BuildError, ImageNotFoundError, RunFailedError, UsageError
+from fastlayer.image.catalog import ImageCatalog
+from fastlayer.oci.config import ImageConfig
+from fastlayer.oci.platform import Platform, parse_platform
+from fastlayer.oci.reference import Reference, parse_reference
+from fastlayer.progress.quiet import QuietRenderer
+from fastlayer.store import Store
+
+if TYPE_CHECKING:
+    from fastlayer.progress.events import Renderer
+
+CACHE_FILE = "cache/build.sqlite"
+"""The layer cache, below the store's directory."""
+
+
+def build(
+    context: str | os.PathLike[str] | None,
+    *,
+    store: Store | None = None,
+    tags: str | Sequence[str] = (),
+    dockerfile: str | os.PathLike[str] | bytes | None = None,
+    build_args: Mapping[str, str] | None = None,
+    target: str = "",
+    network: str = "default",
+    no_cache: bool = False,
+    strict_cache: bool = False,
+    platform: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    secrets: Mapping[str, bytes] | None = None,
+    outputs: Sequence[str | Output] = (),
+    progress: Renderer | None = None,
+) -> BuildResult:
+    """Build an image.
+
+    Parameters
+    ----------
+    context:
+        The directory that COPY and ADD take from; ``None`` is an empty one.
+    store:
+        Where layers and the image go; the default store where it is ``None``.
+    tags:
+        The image's names.
+    dockerfile:
+        A path, or the bytes of a Dockerfile; ``None`` looks for it in the context.
+    build_args:
+        Values for ARG.
+    target:
+        The stage to build; the last one where empty.
+    network:
+        What RUN has where it says nothing itself: ``default``, ``host`` or ``none``.
+    no_cache:
+        Run every step, whatever was built before.
+    strict_cache:
+        Let a step depend on the layers below it instead of on their content.
+    platform:
+        Such as ``linux/arm64``; this machine's where it is ``None``.
+    labels:
+        Labels of the image, besides those of LABEL.
+    secrets:
+        Contents of ``RUN --mount=type=secret``, by id.
+    outputs:
+        Other forms of the result: texts as for ``--output``, or values.
+    progress:
+        Who is shown what happens; nobody where it is ``None``.
+
+    Raises
+    ------
+    DockerfileError
+        The Dockerfile is wrong or asks for what is not supported; says where.
+    ContextError
+        The context or the Dockerfile cannot be read.
+    RunFailedError
+        A RUN's process failed; ``exit_code`` is its code.
+    BuildError
+        Anything else that a step cannot do; the store is as it was but for layers already made.
+    """
+    began = time.monotonic()
+    if network not in NETWORKS:
+        raise UsageError(f"network {network} is not known", hint=f"one of {', '.join(NETWORKS)}")
+    forms = tuple(parse_output(form) if isinstance(form, str) else form for form in outputs)
+    options = BuildOptions(
+        tags=(tags,) if isinstance(tags, str) else tuple(tags),
+        build_args=dict(build_args or {}),
+        target=target,
+        network=network,
+        use_cache=not no_cache,
+        strict_cache=strict_cache,
+        platform=parse_platform(platform) if platform else None,
+        labels=dict(labels or {}),
+        secrets={name: Secret(name, content) for name, content in (secrets or {}).items()},
+    )
+    references = tuple(_reference(tag) for tag in options.tags)
+    root = None if context is None else check_directory(os.fspath(context))
+    text = _dockerfile(root, dockerfile)
+    opened = store if store is not None else Store()
+    reporter = Reporter(progress if progress is not None else QuietRenderer())
+    work = _Build(opened, options, reporter, root, text)
+    plan = work.plan()
+    stage = work.execute(plan)
+    return work.finish(plan, stage, references, forms, began)
+
+
+class _Build:
+    """One call of :func:`build`, its arguments checked."""
+
+    def __init__(
+        self,
+        store: Store,
+        options: BuildOptions,
+        reporter: Reporter,
+        root: str | None,
+        text: DockerfileText,
+    ) -> None:
+        self._store = store
+        self._catalog = ImageCatalog(store)
+        self._options = options
+        self._reporter = reporter
+        self._root = root
+        self._text = text
+
+    def plan(self) -> Plan:
+        """Read the Dockerfile, and work out what is to be done."""
+        shown = self._reporter.step(f"[internal] load build definition from {self._text.name}")
+        shown.status("transferring dockerfile:", len(self._text.data))
+        try:
+            plan = make_plan(
+                parse(self._text.data, file=self._text.name), self._options, self._base_image
+            )
+        except BaseException as error:
+            shown.failed(str(error))
+            raise
+        shown.done()
+        for message, line in plan.warnings:
+            self._reporter.warning(message, self._text.name, line)
+        return plan
+
+    def execute(self, plan: Plan) -> StageResult:
+        """Carry the plan out."""
+        context = self._context()
+        path = self._text.path
+        identity = f"{self._root or ''}\0{os.path.abspath(path) if path else self._text.name}"
+        cache = StepCache(
+            self._store,
+            self._store.root / CACHE_FILE,
+            use=self._options.use_cache,
+            strict=self._options.strict_cache,
+        )
+        with contextlib.closing(cache):
+            executor = Executor(
+                plan,
+                store=self._store,
+                cache=cache,
+                context=context,
+                reporter=self._reporter,
+                options=self._options,
+                identity=identity,
+            )
+            try:
+                return executor.run()
+            except RunFailedError as error:
+                error.output = self._reporter.tail
+                raise
+
+    def finish(
+        self,
+        plan: Plan,
+        stage: StageResult,
+        references: tuple[Reference, ...],
+        forms: tuple[Output, ...],
+        began: float,
+    ) -> BuildResult:
+        """Make the image, name it, and write the outputs."""
+        config = image_config(plan.stages[plan.target], stage.chain, stage.history)
+        files_only = bool(forms) and all(form.kind in {"local", "tar"} for form in forms)
+        image_id = None
+        if references or not files_only:
+            image_id = self._keep_image(config, references)
+        for form in forms:
+            self._write(form, config, references)
+        seconds = time.monotonic() - began
+        self._reporter.finish(image_id, seconds)
+        return BuildResult(
+            image_id=image_id,
+            config_digest=config.digest,
+            chain=stage.chain,
+            tags=tuple(reference.canonical for reference in references),
+            steps=self._reporter.results(),
+            warnings=self._reporter.warnings(),
+            seconds=seconds,
+        )
+
+    def _base_image(self, name: str, platform: Platform) -> BaseImage:
+        try:
+            image = self._catalog.resolve(name, platform=platform)
+        except ImageNotFoundError as error:
+            if self._catalog.find(name) is not None:
+                raise BuildError(str(error), hint=error.hint) from error
+            raise
+        if name in {image.id, image.id.removeprefix("sha256:")}:
+            return BaseImage(name, name, image.config)
+        reference = parse_reference(name).with_default_tag().canonical
+        return BaseImage(name, reference, image.config)
+
+    def _context(self) -> BuildContext:
+        return open_context(self._root, self._text, self._store.root)
+
+    def _keep_image(self, config: ImageConfig, references: tuple[Reference, ...]) -> str:
+        shown = self._reporter.step("exporting to image")
+        image = self._catalog.create(config)
+        shown.status(f"writing image {image.id} done")
+        for reference in references:
+            if reference.familiar not in image.tags:
+                self._catalog.tag(image.id, reference)
+            shown.status(f"naming to {reference.canonical} done")
+        shown.done()
+        return image.id
+
+    def _write(self, form: Output, config: ImageConfig, references: tuple[Reference, ...]) -> None:
+        if form.kind == "image":
+            return
+        from fastlayer.image.image import Image
+        from fastlayer.transport.outputs import write_image
+
+        shown = self._reporter.step(f"exporting to {form.kind} {form.destination}")
+        image = Image(id=config.digest, config=config)
+        names = tuple(_reference(name) for name in form.names) or references
+        write_image(
+            self._catalog,
+            image,
+            kind=form.kind,
+            destination=1 if form.destination == "-" else form.destination,
+            names=names,
+            codec=form.codec,
+            level=form.level,
+        )
+        shown.done()
+
+
+def _reference(text: str) -> Reference:
+    reference = parse_reference(text).with_default_tag()
+    if reference.digest:
+        raise UsageError(f"{text}: a name with a digest cannot be given to an image")
+    return reference
+
+
+def _dockerfile(root: str | None, given: str | os.PathLike[str] | bytes | None) -> DockerfileText:
+    if isinstance(given, bytes):
+        return DockerfileText("Dockerfile", given, None)
+    return read_dockerfile(root, None if given is None else os.fspath(given))

@@ -1,0 +1,43 @@
+"""What a build gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """How one step went."""
+
+    name: str
+    """As it was shown: ``[2/3] RUN make``."""
+    instruction: str
+    """As it stands in the Dockerfile."""
+    line: int
+    cached: bool
+    seconds: float
+    added_bytes: int
+    """What it added to the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """The result of a build that went well."""
+
+    image_id: str | None
+    """The image's id; ``None`` where the result was written elsewhere only."""
+    config_digest: str
+    """Digest of the image config; the same as the id."""
+    chain: tuple[str, ...]
+    """DiffIDs of the image's layers, the base's first."""
+    tags: tuple[str, ...]
+    """The names it was given, in full."""
+    steps: tuple[StepResult, ...]
+    """The steps in the order in which they ended."""
+    warnings: tuple[str, ...]
+    seconds: float
+
+    @property
+    def cached(self) -> int:
+        """How many steps were found in the cache."""
+        return sum(step.cached for step in self.steps)

@@ -1,0 +1,157 @@
+"""COPY and ADD: files of the context, of a stage or of an image, and heredocs, to a place.
+
+The store copies entries straight into a layer: nothing is mounted or checked out. A key covers what
+is copied, not where it came from.
+"""
+
+from __future__ import annotations
+
+import re
+
+from fastlayer.builder.graph import FileStep, FromContext, Origin, Place
+from fastlayer.builder.state import StageState, unsupported
+from fastlayer.builder.workplace import Prepared, Workplace
+from fastlayer.cache.keys import KeyParts
+from fastlayer.dockerfile import Add, Copy, Transfer
+from fastlayer.errors import DockerfileError
+from fastlayer.oci import created_by
+from fastlayer.store import CopyOperation, CopySource
+
+_OCTAL = re.compile(r"[0-7]{1,5}")
+_URL = re.compile(r"(?:https?|ftp)://")
+_GIT = re.compile(r"(?:git|ssh)://|git@|(?:https?://)?\S+\.git(?:[#?]\S*)?$")
+
+
+def plan(instruction: Copy | Add, written: str, state: StageState, place: Place) -> None:
+    """Plan a COPY or ADD.
+
+    Parameters
+    ----------
+    instruction:
+        The instruction, expanded.
+    written:
+        Its text as it stands in the Dockerfile.
+    state:
+        The stage.
+    place:
+        Where the instruction stands.
+
+    Raises
+    ------
+    DockerfileError
+        It asks for what is not supported, or for a stage that does not exist.
+    """
+    if isinstance(instruction, Add):
+        _refuse_remote(instruction, place)
+    if instruction.chmod and not _OCTAL.fullmatch(instruction.chmod):
+        raise unsupported(
+            f"{instruction.name} --chmod={instruction.chmod}", place, hint="write it in octal: 0644"
+        )
+    parents = isinstance(instruction, Copy) and instruction.parents
+    state.steps.append(
+        FileStep(
+            place=place,
+            instruction=written,
+            name=written,
+            created_by=created_by.copy(
+                instruction.name,
+                instruction.sources,
+                instruction.destination,
+                heredocs=[content.name for content in instruction.contents],
+                parents=parents,
+                chown=instruction.chown,
+                chmod=instruction.chmod,
+            ),
+            sources=instruction.sources,
+            contents=tuple(
+                (content.name, content.content.encode("utf-8", "surrogateescape"))
+                for content in instruction.contents
+            ),
+            destination=state.absolute(instruction.destination),
+            origin=_origin(instruction, state, place),
+            chown=instruction.chown,
+            chmod=instruction.chmod,
+            exclude=instruction.exclude,
+            parents=parents,
+            unpack=isinstance(instruction, Add) and instruction.unpack is not False,
+            link=instruction.link,
+        )
+    )
+
+
+def prepare(step: FileStep, chain: tuple[str, ...], tree: str, workplace: Workplace) -> Prepared:
+    """Key the step on a chain whose tree id is ``tree``.
+
+    Raises
+    ------
+    PathNotFoundError
+        A source does not exist.
+    BuildError
+        A user or group does not exist.
+    """
+    owner = workplace.owner(step.chown, chain, step.place) if step.chown else None
+    sources = [workplace.source(step.origin, source) for source in step.sources]
+    sources += [
+        CopySource.inline(name.encode("utf-8", "surrogateescape"), content)
+        for name, content in step.contents
+    ]
+    operation = CopyOperation(
+        sources,
+        step.destination.encode("utf-8", "surrogateescape"),
+        owner=owner,
+        mode=step.chmod or None,
+        exclude=step.exclude,
+        parents=step.parents,
+        unpack=step.unpack,
+        link=step.link,
+    )
+    base = () if step.link else chain
+    instruction = (
+        "COPY",
+        step.destination,
+        "" if owner is None else f"{owner[0]}:{owner[1]}",
+        step.chmod,
+        f"parents={step.parents} unpack={step.unpack} link={step.link}",
+        *step.exclude,
+    )
+    parts = KeyParts(
+        tree="independent" if step.link else tree,
+        instruction=instruction,
+        inputs=(workplace.store.copy_key(operation),),
+        configuration=(),
+    )
+    return Prepared(
+        parts, lambda: workplace.store.copy_layer(base, operation), independent=step.link
+    )
+
+
+def _origin(instruction: Transfer, state: StageState, place: Place) -> Origin:
+    if isinstance(instruction, Copy) and instruction.from_:
+        return state.find_origin(instruction.from_, place, "COPY --from")
+    return FromContext()
+
+
+def _refuse_remote(instruction: Add, place: Place) -> None:
+    for source in instruction.sources:
+        if _GIT.match(source):
+            raise unsupported(
+                f"ADD of the git repository {source}",
+                place,
+                hint="clone it into the context first, and COPY it",
+            )
+        if _URL.match(source):
+            raise unsupported(
+                f"ADD of the URL {source}",
+                place,
+                hint="download it into the context first, and COPY it",
+            )
+    if instruction.checksum:
+        raise DockerfileError(
+            "ADD --checksum needs a URL as its source", file=place.file, line=place.line
+        )
+    if instruction.keep_git_dir is not None:
+        raise DockerfileError(
+            "ADD --keep-git-dir needs a git repository as its source",
+            file=place.file,
+            line=place.line,
+        )

@@ -1,0 +1,259 @@
+"""The mounts of a RUN, made real for the time of one process.
+
+A bind from the context, a stage or an image is copied (as entries, not bytes) into a layer of its
+own, which is checked out: so the ignore rules hold, and nothing outside the store is mounted. A
+writable bind is a plain copy that is thrown away. Cache mounts are directories of the store.
+Secrets and scripts are files in memory where there is ``/dev/shm``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import posixpath
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from fastlayer.builder.graph import FromContext, Origin, PlannedMount, RunStep
+from fastlayer.builder.workplace import Workplace
+from fastlayer.cache.keys import digest
+from fastlayer.container.mounts import Mount
+from fastlayer.dockerfile import BindMount, CacheMount, SecretMount, TmpfsMount
+from fastlayer.errors import BuildError, PathNotFoundError
+from fastlayer.store import CopyOperation
+
+_MEMORY = "/dev/shm"
+_TREE = b"/tree/"
+_CACHE_MODE = 0o755
+_SECRET_MODE = 0o400
+_SCRIPT_MODE = 0o755
+
+
+def mount_parts(
+    mounts: Sequence[PlannedMount], workplace: Workplace
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What mounts add to a key: the content of their inputs, and what they look like inside."""
+    inputs = []
+    specifications = []
+    for planned in mounts:
+        mount, target = planned.mount, planned.target
+        if isinstance(mount, BindMount | CacheMount) and planned.origin is not None:
+            operation = _operation(planned.origin, mount.source, workplace)
+            inputs.append(workplace.store.copy_key(operation))
+        match mount:
+            case BindMount():
+                kind = _is_file(planned.origin or FromContext(), mount.source, workplace)
+                specifications.append(f"bind {target} {mount.read_only} {kind}")
+            case CacheMount():
+                specifications.append(f"cache {target} {mount.read_only}")
+            case TmpfsMount():
+                specifications.append(f"tmpfs {target} {mount.size}")
+            case SecretMount():
+                given = mount.id in workplace.secrets
+                owner = f"{mount.mode} {mount.uid} {mount.gid}"
+                specifications.append(f"secret {mount.id} {target} {mount.env} {owner} {given}")
+    return tuple(inputs), tuple(specifications)
+
+
+class MountSet:
+    """The mounts of one running step; a context manager that removes what it made.
+
+    Parameters
+    ----------
+    step:
+        The step.
+    chain:
+        The layers it runs over.
+    workplace:
+        The build's things.
+    """
+
+    def __init__(self, step: RunStep, chain: tuple[str, ...], workplace: Workplace) -> None:
+        self._step = step
+        self._chain = chain
+        self._workplace = workplace
+        self._cleanup = contextlib.ExitStack()
+        self._memory: Path | None = None
+        self.mounts: tuple[Mount, ...] = ()
+        """For the runner, in order."""
+        self.environment: dict[str, str] = {}
+        """Secrets as variables."""
+
+    def __enter__(self) -> MountSet:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._cleanup.close)
+            made = [mount for planned in self._step.mounts for mount in self._make(planned)]
+            if self._step.script is not None:
+                script = self._step.script
+                path = self._memory_file(script.name, script.content, _SCRIPT_MODE, 0, 0)
+                made.append(_file_mount(path, f"/dev/pipes/{script.name}"))
+            self.mounts = tuple(made)
+            undo.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._cleanup.close()
+
+    def _make(self, planned: PlannedMount) -> list[Mount]:
+        match planned.mount:
+            case BindMount():
+                return [self._bind(planned, planned.mount)]
+            case CacheMount():
+                return [self._cache(planned, planned.mount)]
+            case TmpfsMount():
+                size = (f"size={planned.mount.size}",) if planned.mount.size else ()
+                return [Mount("tmpfs", planned.target, options=("nosuid", "nodev", *size))]
+            case SecretMount():
+                return self._secret(planned, planned.mount)
+        raise BuildError(f"{self._step.place}: a mount of this type is not supported")
+
+    def _bind(self, planned: PlannedMount, mount: BindMount) -> Mount:
+        origin = planned.origin or FromContext()
+        is_file = _is_file(origin, mount.source, self._workplace)
+        tree = self._tree(origin, mount.source, writable=not mount.read_only)
+        source = tree / posixpath.basename(mount.source.rstrip("/")) if is_file else tree
+        return Mount(
+            "bind",
+            planned.target,
+            str(source),
+            read_only=mount.read_only,
+            is_directory=not is_file,
+        )
+
+    def _tree(self, origin: Origin, source: str, *, writable: bool) -> Path:
+        """A directory on disk with the files of an origin."""
+        store = self._workplace.store
+        layer = store.copy_layer((), _operation(origin, source, self._workplace))
+        inside = os.fsdecode(_TREE.strip(b"/"))
+        if not writable:
+            return Path(store.checkout([layer.diff_id])[0]) / inside
+        copy = Path(tempfile.mkdtemp(prefix="bind-", dir=self._staging()))
+        self._cleanup.callback(shutil.rmtree, copy, ignore_errors=True)
+        store.write_tree([layer.diff_id], str(copy))
+        return copy / inside
+
+    def _cache(self, planned: PlannedMount, mount: CacheMount) -> Mount:
+        identity = mount.id or planned.target
+        name = hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
+        home = self._workplace.store.root / "cache" / "mounts" / name
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (home / "id").write_text(identity)
+        place = self._claim(home, mount.sharing)
+        tree = place / "tree"
+        if not tree.exists():
+            self._fill_cache(place, tree, planned, mount)
+        return Mount("bind", planned.target, str(tree), read_only=mount.read_only)
+
+    def _claim(self, home: Path, sharing: str) -> Path:
+        """A directory of the cache, locked as its sharing asks, until the step is done."""
+        number = 0
+        while True:
+            place = home / str(number)
+            place.mkdir(mode=0o700, exist_ok=True)
+            lock = os.open(place / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._cleanup.callback(os.close, lock)
+            if sharing == "shared":
+                fcntl.flock(lock, fcntl.LOCK_SH)
+                return place
+            if sharing == "locked":
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                return place
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return place
+            except BlockingIOError:
+                number += 1
+
+    def _fill_cache(
+        self, place: Path, tree: Path, planned: PlannedMount, mount: CacheMount
+    ) -> None:
+        new = Path(tempfile.mkdtemp(prefix="new-", dir=place))
+        self._cleanup.callback(shutil.rmtree, new, ignore_errors=True)
+        root = new
+        if planned.origin is not None:
+            store = self._workplace.store
+            operation = _operation(planned.origin, mount.source, self._workplace)
+            store.write_tree([store.copy_layer((), operation).diff_id], str(new))
+            root = new / os.fsdecode(_TREE.strip(b"/"))
+        os.chmod(root, _CACHE_MODE if mount.mode is None else mount.mode)
+        os.chown(root, mount.uid or 0, mount.gid or 0)
+        with contextlib.suppress(FileExistsError, OSError):
+            # Where another build was faster, its directory stays.
+            os.rename(root, tree)
+
+    def _secret(self, planned: PlannedMount, mount: SecretMount) -> list[Mount]:
+        secret = self._workplace.secrets.get(mount.id)
+        if secret is None:
+            return []
+        if mount.env:
+            self.environment[mount.env] = secret.content.decode("utf-8", "surrogateescape")
+        if not planned.target:
+            return []
+        mode = _SECRET_MODE if mount.mode is None else mount.mode
+        path = self._memory_file(mount.id, secret.content, mode, mount.uid or 0, mount.gid or 0)
+        return [_file_mount(path, planned.target)]
+
+    def _memory_file(self, name: str, content: bytes, mode: int, uid: int, gid: int) -> Path:
+        if self._memory is None:
+            below = _MEMORY if os.access(_MEMORY, os.W_OK) else str(self._staging())
+            self._memory = Path(tempfile.mkdtemp(prefix="fastlayer-", dir=below))
+            self._cleanup.callback(shutil.rmtree, self._memory, ignore_errors=True)
+        path = self._memory / digest(
+            b"memory file", [(name, str(len(list(self._memory.iterdir()))))]
+        )
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        os.chown(path, uid, gid)
+        os.chmod(path, mode)
+        return path
+
+    def _staging(self) -> Path:
+        staging = self._workplace.store.root / "staging"
+        staging.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return staging
+
+
+def _file_mount(path: Path, target: str) -> Mount:
+    return Mount("bind", target, str(path), read_only=True, is_directory=False)
+
+
+def _operation(origin: Origin, source: str, workplace: Workplace) -> CopyOperation:
+    """The copy of a mount's files below ``/tree``."""
+    return CopyOperation([workplace.source(origin, source or "/")], _TREE)
+
+
+def _is_file(origin: Origin, source: str, workplace: Workplace) -> bool:
+    """Whether a mount's source is a file; a missing one is an error.
+
+    Raises
+    ------
+    PathNotFoundError
+        It does not exist.
+    """
+    chain = workplace.chain(origin)
+    path = posixpath.normpath("/" + source).lstrip("/")
+    if chain is not None:
+        if not path:
+            return False
+        entry = workplace.store.stat(chain, path.encode("utf-8", "surrogateescape"))
+        if entry is None:
+            raise PathNotFoundError(f"/{path} does not exist in what RUN --mount takes from")
+        return entry.kind != "directory"
+    root = workplace.context.root
+    if not path or root is None:
+        return False
+    place = os.path.join(root, path)
+    if not os.path.lexists(place):
+        raise PathNotFoundError(f"/{path} does not exist in the build context")
+    return not os.path.isdir(place)

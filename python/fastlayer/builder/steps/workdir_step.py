@@ -1,0 +1,73 @@
+"""WORKDIR: sets the working directory, and makes it where it is missing.
+
+What is made belongs to the USER in force. As with docker, each WORKDIR other than ``/`` is a layer,
+an empty one where there was nothing to make.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from fastlayer.builder.graph import ConfigStep, Place, WorkdirStep
+from fastlayer.builder.state import StageState, clean_path
+from fastlayer.builder.workplace import Prepared, Workplace
+from fastlayer.cache.keys import KeyParts
+from fastlayer.dockerfile import Workdir
+from fastlayer.oci import created_by, mutate
+from fastlayer.store import LayerInfo
+
+MODE = 0o755
+"""Mode of a directory that is made."""
+
+
+def plan(instruction: Workdir, written: str, state: StageState, place: Place) -> None:
+    """Set the working directory, and plan to make it.
+
+    Parameters
+    ----------
+    instruction:
+        The instruction, expanded.
+    written:
+        Its text as it stands in the Dockerfile.
+    state:
+        The stage.
+    place:
+        Where the instruction stands.
+    """
+    path = clean_path(f"{state.working_directory}/{instruction.path}")
+    if instruction.path.startswith("/"):
+        path = clean_path(instruction.path)
+    state.config = mutate.with_runtime(state.config, replace(state.runtime, working_dir=path))
+    text = created_by.workdir(path)
+    if path == "/":
+        state.steps.append(ConfigStep(created_by=text))
+        return
+    state.steps.append(
+        WorkdirStep(
+            place=place,
+            instruction=written,
+            name=f"WORKDIR {path}",
+            created_by=text,
+            path=path,
+            user=state.runtime.user,
+        )
+    )
+
+
+def prepare(step: WorkdirStep, chain: tuple[str, ...], tree: str, workplace: Workplace) -> Prepared:
+    """Key the step on a chain whose tree id is ``tree``."""
+    owner = workplace.owner(step.user, chain, step.place) if step.user else (0, 0)
+
+    def perform() -> LayerInfo:
+        made = workplace.store.directory_layer(
+            chain,
+            step.path.lstrip("/").encode("utf-8", "surrogateescape"),
+            owner=owner,
+            mode=MODE,
+            mtime=int(time.time()),
+        )
+        return made if made is not None else workplace.store.empty_layer()
+
+    instruction = ("WORKDIR", step.path, f"{owner[0]}:{owner[1]}")
+    return Prepared(KeyParts(tree, instruction, (), ()), perform)

@@ -1,0 +1,137 @@
+"""What a step needs to be keyed and carried out: the store, the context, finished stages, runner.
+
+One for a build, used from several threads; whatever it gives is made at most once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fastlayer.builder.context import BuildContext
+from fastlayer.builder.graph import FromContext, FromImage, FromStage, Origin, Place
+from fastlayer.builder.options import Secret
+from fastlayer.cache.keys import KeyParts
+from fastlayer.container.user import MAXIMUM_FILE_SIZE, resolve
+from fastlayer.errors import BuildError, ContainerError, PathNotFoundError
+from fastlayer.store import CopySource, LayerInfo, Store
+
+if TYPE_CHECKING:
+    from fastlayer.container.step import StepRunner
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A step that is ready to be looked up and, if it must, to run."""
+
+    parts: KeyParts
+    perform: Callable[[], LayerInfo]
+    """Makes the layer."""
+    independent: bool = False
+    """Whether its layer does not depend on the tree below (``COPY --link``)."""
+
+
+class Workplace:
+    """The things of one build.
+
+    Parameters
+    ----------
+    store:
+        Where layers go.
+    context:
+        The build context.
+    stage_chain:
+        The layers of a finished stage, by its index.
+    secrets:
+        Secrets by id.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        context: BuildContext,
+        stage_chain: Callable[[int], tuple[str, ...]],
+        secrets: Mapping[str, Secret],
+    ) -> None:
+        self.store = store
+        self.context = context
+        self.secrets = secrets
+        self._stage_chain = stage_chain
+        self._runner: StepRunner | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def runner(self) -> StepRunner:
+        """The one that runs processes; made when first asked for."""
+        with self._lock:
+            if self._closed:
+                raise BuildError("the build was stopped")
+            if self._runner is None:
+                from fastlayer.container.step import StepRunner
+
+                self._runner = StepRunner(self.store)
+            return self._runner
+
+    def cancel(self) -> None:
+        """Kill what runs; nothing starts any more."""
+        with self._lock:
+            self._closed = True
+            runner = self._runner
+        if runner is not None:
+            runner.cancel()
+
+    def close(self) -> None:
+        """Undo what running processes needed, and write the context's stat cache."""
+        with self._lock:
+            self._closed = True
+            runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.close()
+        self.context.save()
+
+    def chain(self, origin: Origin) -> tuple[str, ...] | None:
+        """The layers of an origin; ``None`` for the context."""
+        match origin:
+            case FromStage():
+                return self._stage_chain(origin.index)
+            case FromImage():
+                return origin.image.chain
+            case FromContext():
+                return None
+
+    def source(self, origin: Origin, pattern: str) -> CopySource:
+        """A path or wildcard of an origin, for the store to copy."""
+        path = pattern.encode("utf-8", "surrogateescape")
+        chain = self.chain(origin)
+        if chain is None:
+            return CopySource.context(self.context.files, path)
+        return CopySource.tree(chain, path)
+
+    def owner(self, text: str, chain: tuple[str, ...], place: Place) -> tuple[int, int]:
+        """The numbers of ``user[:group]``; names are looked up in the chain's own files.
+
+        A number alone is both user and group, a name alone brings its own group.
+
+        Raises
+        ------
+        BuildError
+            A name is not in the files.
+        """
+        user, colon, group = text.partition(":")
+        if user.isdigit() and (group.isdigit() or not colon):
+            return int(user), int(group or user)
+        try:
+            found = resolve(text, self._file(chain, b"etc/passwd"), self._file(chain, b"etc/group"))
+        except ContainerError as error:
+            raise BuildError(
+                f"{place}: {error}", hint=error.hint, file=place.file, line=place.line
+            ) from error
+        return found.uid, found.gid
+
+    def _file(self, chain: tuple[str, ...], path: bytes) -> bytes:
+        try:
+            return self.store.read(chain, path, limit=MAXIMUM_FILE_SIZE) if chain else b""
+        except PathNotFoundError:
+            return b""
