@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from fastlayer.cli.go_value import Record, json_text
+from fastlayer.cli.table import format_table
 from fastlayer.cli.template import Template
 
-_MINIMUM_WIDTH = 10
-_PADDING = 3
 _ESCAPES = (("\\t", "\t"), ("\\n", "\n"))
 
 
@@ -56,18 +55,5 @@ def render(
     if not is_table:
         return "".join(line + "\n" for line in lines)
     header = template.render(Record(headers, strict=True))
-    return align([header, *lines])
-
-
-def align(lines: Iterable[str]) -> str:
-    """Lines with their tab-separated cells in columns, as Go's tabwriter sets them."""
-    rows = [line.split("\t") for whole in lines for line in whole.split("\n")]
-    widths: dict[int, int] = {}
-    for row in rows:
-        for number, cell in enumerate(row[:-1]):
-            widths[number] = max(widths.get(number, _MINIMUM_WIDTH), len(cell) + _PADDING)
-    text = ""
-    for row in rows:
-        cells = [cell.ljust(widths[number]) for number, cell in enumerate(row[:-1])]
-        text += "".join(cells) + row[-1] + "\n"
-    return text
+    cells = [line.split("\t") for whole in [header, *lines] for line in whole.split("\n")]
+    return format_table(cells)
