@@ -10,7 +10,8 @@
     expand_instruction(instruction, environment, escape="\\\\") -> Instruction
     parse_ignore(data) -> tuple[str, ...]
 
-The values are frozen; ``value.replace(field=...)`` makes a changed copy. Every error is a :class:`fastlayer.errors.DockerfileError` with file, line and the line's text.
+The values are frozen; ``value.replace(field=...)`` makes a changed copy. Every error is a
+:class:`fastlayer.errors.DockerfileError` with file, line and the text of the line.
 """
 
 from __future__ import annotations

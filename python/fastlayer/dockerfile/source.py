@@ -7,6 +7,7 @@ grammar.
 
 from __future__ import annotations
 
+import re
 from typing import NoReturn
 
 from fastlayer.dockerfile.value import Value
@@ -17,6 +18,27 @@ BLANKS = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def valid(text: str) -> str:
+    """The text with U+FFFD in place of what was not UTF-8."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+class InstructionError(Exception):
+    """What is wrong with an instruction, its place not yet known.
+
+    ``token`` is the word that is wrong, to be underlined; it may be empty.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, token: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.token = token
 
 
 class Span(Value, kw_only=False):

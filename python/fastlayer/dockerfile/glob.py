@@ -1,0 +1,125 @@
+"""The patterns of ``${name#pattern}`` and its like: ``*``, ``?``, and ``\\`` for a literal.
+
+There are no brackets. ``*`` and ``?`` do not match a line end. Matching takes time proportional to
+pattern times text at worst, so that no pattern can stall a build.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Wildcard(Enum):
+    """The two tokens that are no literal character."""
+
+    ANY = "?"
+    MANY = "*"
+
+
+Token = str | Wildcard
+Tokens = tuple[Token, ...]
+
+
+def parse_glob(pattern: str) -> Tokens:
+    """The tokens of a pattern.
+
+    Raises
+    ------
+    ValueError
+        A backslash stands before something else than ``* ? \\ / }``, or at the end.
+    """
+    tokens: list[Token] = []
+    characters = iter(pattern)
+    for character in characters:
+        if character == "*":
+            tokens.append(Wildcard.MANY)
+        elif character == "?":
+            tokens.append(Wildcard.ANY)
+        elif character == "\\":
+            escaped = next(characters, "")
+            if not escaped or escaped not in "*?\\/}":
+                raise ValueError(f"invalid escape '\\{escaped}'")
+            tokens.append(escaped)
+        else:
+            tokens.append(character)
+    return tuple(tokens)
+
+
+def match_at(tokens: Tokens, text: str, start: int, *, longest: bool) -> int | None:
+    """Where a match that starts at ``start`` ends, or ``None`` where there is no match."""
+    final = len(tokens)
+    states = _closure({0}, tokens)
+    best = None
+    position = start
+    while True:
+        if final in states:
+            best = position
+            if not longest:
+                return best
+        if not states or position == len(text):
+            return best
+        states = _closure(_step(states, tokens, text[position]), tokens)
+        position += 1
+
+
+def _step(states: set[int], tokens: Tokens, character: str) -> set[int]:
+    after: set[int] = set()
+    for state in states:
+        if state == len(tokens):
+            continue
+        token = tokens[state]
+        if token is Wildcard.MANY:
+            if character != "\n":
+                after.add(state)
+        elif token is Wildcard.ANY:
+            if character != "\n":
+                after.add(state + 1)
+        elif token == character:
+            after.add(state + 1)
+    return after
+
+
+def _closure(states: set[int], tokens: Tokens) -> set[int]:
+    """The states, and those that are reached by letting ``*`` match nothing."""
+    for state in tuple(states):
+        skipped = state
+        while skipped < len(tokens) and tokens[skipped] is Wildcard.MANY:
+            skipped += 1
+            states.add(skipped)
+    return states
+
+
+def trim_prefix(pattern: str, text: str, *, longest: bool) -> str:
+    """``text`` without the shortest or longest head that the pattern matches."""
+    end = match_at(parse_glob(pattern), text, 0, longest=longest)
+    return text if end is None else text[end:]
+
+
+def trim_suffix(pattern: str, text: str, *, longest: bool) -> str:
+    """``text`` without the shortest or longest tail that the pattern matches."""
+    end = match_at(parse_glob(pattern)[::-1], text[::-1], 0, longest=longest)
+    return text if end is None else text[: len(text) - end]
+
+
+def replace(pattern: str, replacement: str, text: str, *, every: bool) -> str:
+    """``text`` with the first or every match replaced, each as long as it can be.
+
+    An empty match right after another match does not count, as in Go.
+    """
+    tokens = parse_glob(pattern)
+    done: list[str] = []
+    position = 0
+    last_end = -1
+    while position <= len(text):
+        end = match_at(tokens, text, position, longest=True)
+        if end is not None and (end > position or position != last_end):
+            done.append(replacement)
+            last_end = end
+            if not every:
+                return "".join(done) + text[end:]
+        if end is not None and end > position:
+            position = end
+            continue
+        done.append(text[position : position + 1])
+        position += 1
+    return "".join(done)
