@@ -17,7 +17,20 @@ The values are frozen; ``value.replace(field=...)`` makes a changed copy. Every 
 from __future__ import annotations
 
 from fastlayer.dockerfile.dockerfile import Directives, Dockerfile, ParseWarning, Stage
+from fastlayer.dockerfile.expansion import (
+    Expansion,
+    expand,
+    expand_content,
+    expand_names,
+    expand_words,
+)
 from fastlayer.dockerfile.heredocs import Heredoc
+from fastlayer.dockerfile.ignore import parse_ignore
+from fastlayer.dockerfile.instruction_expansion import (
+    ExpandedInstruction,
+    expand_instruction,
+    expand_instruction_names,
+)
 from fastlayer.dockerfile.instructions import (
     INSTRUCTIONS,
     Add,
@@ -54,7 +67,10 @@ from fastlayer.dockerfile.mounts import (
     SshMount,
     TmpfsMount,
 )
+from fastlayer.dockerfile.parsing import parse
+from fastlayer.dockerfile.reading import parse_trigger
 from fastlayer.dockerfile.source import Span
+from fastlayer.dockerfile.suggestion import suggest
 
 __all__ = [
     "INSTRUCTIONS",
@@ -70,6 +86,8 @@ __all__ = [
     "Dockerfile",
     "Entrypoint",
     "Env",
+    "ExpandedInstruction",
+    "Expansion",
     "Expose",
     "From",
     "Healthcheck",
@@ -95,4 +113,14 @@ __all__ = [
     "User",
     "Volume",
     "Workdir",
+    "expand",
+    "expand_content",
+    "expand_instruction",
+    "expand_instruction_names",
+    "expand_names",
+    "expand_words",
+    "parse",
+    "parse_ignore",
+    "parse_trigger",
+    "suggest",
 ]

@@ -31,7 +31,7 @@ _OWNED = ("mode", "uid", "gid")
 _KEYS = {
     "bind": ("source", "from", "readonly", "readwrite"),
     "cache": ("id", "source", "from", "readonly", "readwrite", "sharing", *_OWNED),
-    "tmpfs": ("size", "readwrite"),
+    "tmpfs": ("size", "readonly", "readwrite"),
     "secret": ("id", "source", "env", "required", "readonly", *_OWNED),
     "ssh": ("id", "required", "readonly", *_OWNED),
 }
@@ -199,7 +199,11 @@ def _tmpfs(fields: dict[str, str]) -> TmpfsMount:
         limit = parse_size(size)
     except ValueError:
         raise InstructionError(f"invalid value for size: {size}", token=size) from None
-    return TmpfsMount(target=fields.get("target", ""), size=limit)
+    return TmpfsMount(
+        target=fields.get("target", ""),
+        size=limit,
+        read_only=_read_only(fields, default=False),
+    )
 
 
 def _secret(fields: dict[str, str]) -> SecretMount:

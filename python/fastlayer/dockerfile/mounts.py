@@ -68,6 +68,7 @@ class TmpfsMount(Mount):
     """``type=tmpfs``: memory, empty at the start; ``size`` is the limit in bytes, 0 for none."""
 
     size: int = 0
+    read_only: bool = False
 
 
 class SecretMount(Mount):
