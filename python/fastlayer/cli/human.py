@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-_SIZE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
+from fastlayer.progress.size import human_size
 
-
-def human_size(size: float, precision: int = 3) -> str:
-    """A size in bytes with so many significant digits: ``4.86MB``, ``0B``."""
-    value = float(size)
-    unit = 0
-    while value >= 1000.0 and unit < len(_SIZE_UNITS) - 1:
-        value /= 1000.0
-        unit += 1
-    return f"{value:.{precision}g}{_SIZE_UNITS[unit]}"
+__all__ = ["human_age", "human_duration", "human_size"]
 
 
 def human_duration(seconds: float) -> str:

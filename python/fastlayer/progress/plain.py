@@ -19,7 +19,7 @@ from fastlayer.progress.events import (
     StepStarted,
     StepStatus,
 )
-from fastlayer.progress.size import size_text
+from fastlayer.progress.size import human_size
 
 PATIENCE = 1.0
 """Seconds that the shown step may be silent before another one's lines are shown."""
@@ -168,13 +168,13 @@ class PlainRenderer:
 
 def _status_text(event: StepStatus) -> str:
     if event.total:
-        return f"{event.text} {size_text(event.current)} / {size_text(event.total)}"
-    return f"{event.text} {size_text(event.current)}" if event.current else event.text
+        return f"{event.text} {human_size(event.current)} / {human_size(event.total)}"
+    return f"{event.text} {human_size(event.current)}" if event.current else event.text
 
 
 def _summary(event: BuildFinished) -> str:
     steps = event.cached + event.ran
     return (
         f"{steps} step{'' if steps == 1 else 's'}: {event.cached} cached, {event.ran} ran; "
-        f"{event.seconds:.1f}s, {size_text(event.added_bytes)} added"
+        f"{event.seconds:.1f}s, {human_size(event.added_bytes)} added"
     )

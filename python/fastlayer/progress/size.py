@@ -1,18 +1,15 @@
-"""Sizes and times as texts, in the forms that docker prints."""
+"""Sizes in bytes as docker prints them for people, in powers of ten. Pure."""
 
 from __future__ import annotations
 
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
 
 
-def size_text(count: int) -> str:
-    """A number of bytes with at most four significant digits, as ``1.27GB``."""
-    value = float(count)
-    unit = _UNITS[0]
-    for unit in _UNITS:
-        if value < 1000 or unit == _UNITS[-1]:
-            break
-        value /= 1000
-    if unit == "B":
-        return f"{count}B"
-    return f"{value:.3g}{unit}" if value < 1000 else f"{value:.0f}{unit}"
+def human_size(size: float, precision: int = 3) -> str:
+    """A size in bytes with so many significant digits: ``4.86MB``, ``0B``."""
+    value = float(size)
+    unit = 0
+    while value >= 1000.0 and unit < len(_UNITS) - 1:
+        value /= 1000.0
+        unit += 1
+    return f"{value:.{precision}g}{_UNITS[unit]}"

@@ -24,7 +24,7 @@ from fastlayer.progress.events import (
     StepStarted,
     StepStatus,
 )
-from fastlayer.progress.size import size_text
+from fastlayer.progress.size import human_size
 
 OUTPUT_LINES = 6
 """Lines of a running step's output that are shown."""
@@ -73,7 +73,7 @@ class TtyRenderer:
             case StepOutput():
                 self._output(event)
             case StepStatus():
-                moved = f" {size_text(event.current)}" if event.current else ""
+                moved = f" {human_size(event.current)}" if event.current else ""
                 self._running[event.step].status = event.text + moved
             case StepFinished():
                 self._finish(event)
@@ -84,7 +84,7 @@ class TtyRenderer:
                 self._live.console.print(
                     Text(
                         f"[+] built in {event.seconds:.1f}s: {event.cached} cached, "
-                        f"{event.ran} ran, {size_text(event.added_bytes)} added",
+                        f"{event.ran} ran, {human_size(event.added_bytes)} added",
                         style="blue",
                     )
                 )
