@@ -79,6 +79,11 @@ class Session:
             return False
         return True
 
+    def shut_down(self) -> None:
+        """Hang up while another thread waits in :meth:`frames`: that ends."""
+        with contextlib.suppress(OSError):
+            self._connection.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Hang up; the container runs on."""
         self._connection.close()
