@@ -73,3 +73,59 @@ pub fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
         None => (&[], path),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_one_file_have_one_form() {
+        let table = [
+            ("a", "a"),
+            ("./a", "a"),
+            ("/a", "a"),
+            ("a/", "a"),
+            ("//a//./b/.", "a/b"),
+            ("...", "..."),
+            ("..a", "..a"),
+            ("", ""),
+            (".", ""),
+            ("./", ""),
+            ("///", ""),
+        ];
+        for (path, normal) in table {
+            assert_eq!(normalise(path.as_bytes()).as_deref(), Ok(normal.as_bytes()));
+        }
+        assert_eq!(normalise(b"\xff/\n").as_deref(), Ok(&b"\xff/\n"[..]));
+    }
+
+    #[test]
+    fn names_that_lead_out_are_refused() {
+        for path in ["..", "../a", "a/..", "a/../b", "/..", "a\0"] {
+            assert!(normalise(path.as_bytes()).is_err(), "{path:?}");
+        }
+        assert!(normalise("a/".repeat(MAX_COMPONENTS).as_bytes()).is_ok());
+        let error = normalise("a/".repeat(MAX_COMPONENTS + 1).as_bytes()).unwrap_err();
+        assert_eq!(error.reason, "it is too deep");
+    }
+
+    #[test]
+    fn a_directory_comes_before_what_is_in_it_and_that_before_its_neighbours() {
+        let sorted = [
+            "", "a", "a/b", "a/b/c", "a/b-c", "a\u{1}", "a-b", "a.b", "ab", "b",
+        ];
+        for (index, left) in sorted.iter().enumerate() {
+            for (other, right) in sorted.iter().enumerate() {
+                let order = compare(left.as_bytes(), right.as_bytes());
+                assert_eq!(order, index.cmp(&other), "{left:?} {right:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_is_its_parent_and_its_name() {
+        assert_eq!(split(b""), None);
+        assert_eq!(split(b"a"), Some((&b""[..], &b"a"[..])));
+        assert_eq!(split(b"a/b/c"), Some((&b"a/b"[..], &b"c"[..])));
+    }
+}

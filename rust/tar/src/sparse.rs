@@ -142,3 +142,42 @@ impl<'a> Expander<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expanded(map: &SparseMap, stored: &[u8], size: usize) -> Vec<String> {
+        let mut stretches = Vec::new();
+        let mut sink = |stretch: Stretch<'_>| {
+            stretches.push(match stretch {
+                Stretch::Data(data) => String::from_utf8_lossy(data).into_owned(),
+                Stretch::Hole(size) => format!("({size})"),
+            });
+            Ok::<(), ErrorKind>(())
+        };
+        let mut expander = Expander::new(map);
+        for piece in stored.chunks(size) {
+            expander.feed(piece, &mut sink).unwrap();
+        }
+        expander.finish(&mut sink).unwrap();
+        stretches
+    }
+
+    #[test]
+    fn holes_stand_between_the_pieces() {
+        let pieces = [(0, 2), (2, 0), (2, 1), (6, 3), (20, 0)];
+        let pieces = pieces.map(|(offset, length)| Piece { offset, length });
+        let map = SparseMap::new(20, pieces.to_vec(), 6).unwrap();
+        let whole = ["ab", "c", "(3)", "def", "(11)"];
+        assert_eq!(expanded(&map, b"abcdef", 100), whole);
+        let in_bytes = expanded(&map, b"abcdef", 1).concat();
+        assert_eq!(in_bytes, whole.concat());
+        let hole = SparseMap::new(5, Vec::new(), 0).unwrap();
+        assert_eq!(expanded(&hole, b"", 1), ["(5)"]);
+        assert_eq!(
+            expanded(&SparseMap::new(0, Vec::new(), 0).unwrap(), b"", 1),
+            [""; 0]
+        );
+    }
+}

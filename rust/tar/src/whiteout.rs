@@ -99,3 +99,58 @@ pub fn encode(file_name: &[u8]) -> Result<Vec<u8>, WhiteoutError> {
     }
     Ok([PREFIX, file_name].concat())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_mean_what_the_image_specification_says() {
+        let table = [
+            ("name", Marker::None),
+            (".wh", Marker::None),
+            ("a.wh.b", Marker::None),
+            (".wh.name", Marker::Whiteout(b"name")),
+            (".wh....", Marker::Whiteout(b"...")),
+            (".wh..hidden", Marker::Whiteout(b".hidden")),
+            (".wh..wh..opq", Marker::Opaque),
+            (".wh..wh..opq2", Marker::Metadata),
+            (".wh..wh.plnk", Marker::Metadata),
+            (".wh..wh.aufs", Marker::Metadata),
+            (".wh..wh.orph", Marker::Metadata),
+        ];
+        for (name, marker) in table {
+            assert_eq!(classify(name.as_bytes()), Ok(marker), "{name}");
+        }
+        for name in [".wh.", ".wh..", ".wh..."] {
+            assert!(classify(name.as_bytes()).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn paths_go_through_no_whiteout() {
+        let table = [
+            ("", Marker::None),
+            ("a/b", Marker::None),
+            ("a/.wh.b", Marker::Whiteout(b"b")),
+            ("a/.wh..wh..opq", Marker::Opaque),
+            (".wh..wh.plnk/12.34", Marker::Metadata),
+            ("a/.wh..wh.plnk/.wh.b", Marker::Metadata),
+        ];
+        for (path, marker) in table {
+            assert_eq!(classify_path(path.as_bytes()), Ok(marker), "{path}");
+        }
+        for path in [".wh.a/b", "a/.wh..wh..opq/b", ".wh../b", "a/.wh."] {
+            assert!(classify_path(path.as_bytes()).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn only_names_that_a_layer_can_hold_have_a_whiteout() {
+        assert_eq!(encode(b"a").as_deref(), Ok(&b".wh.a"[..]));
+        assert_eq!(encode(b".whatever").as_deref(), Ok(&b".wh..whatever"[..]));
+        for name in [".wh.a", ".wh.", ".wh..wh..opq", "", ".", "..", "a/b", "a\0"] {
+            assert!(encode(name.as_bytes()).is_err(), "{name:?}");
+        }
+    }
+}
