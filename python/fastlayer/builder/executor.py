@@ -222,8 +222,11 @@ class Executor:
             return self._make(step, chain, prepared, place, shown)
         except FastlayerError as error:
             placed = _placed(error, step)
-            shown.failed(str(placed))
+            shown.failed(str(placed), canceled=isinstance(error, Interrupted))
             raise placed from error
+        except KeyboardInterrupt:
+            shown.failed("interrupted", canceled=True)
+            raise
 
     def _make(
         self,

@@ -39,6 +39,7 @@ from fastlayer.dockerfile import (
     expand,
     expand_instruction,
     parse_trigger,
+    suggest,
 )
 from fastlayer.errors import BuildError, DockerfileError, ImageNotFoundError
 from fastlayer.oci import mutate
@@ -141,10 +142,8 @@ class _Planner:
         names = [stage.name for stage in self._dockerfile.stages[:before] if stage.name]
         if not names:
             return None
-        import difflib
-
-        close = difflib.get_close_matches(name.lower(), names, n=1)
-        return f"did you mean {close[0]}?" if close else f"the stages are {', '.join(names)}"
+        close = suggest(name.lower(), names)
+        return f"did you mean {close}?" if close else f"the stages are {', '.join(names)}"
 
     # One stage.
 

@@ -113,11 +113,15 @@ class ReportedStep:
     def done(self, *, cached: bool = False, added_bytes: int = 0) -> None:
         """It ended well."""
         self._reporter.send(
-            StepFinished(self.number, time.time(), self.seconds, cached, None, added_bytes)
+            StepFinished(
+                self.number, time.time(), self.seconds, cached=cached, added_bytes=added_bytes
+            )
         )
 
-    def failed(self, error: str) -> None:
-        """It failed."""
-        if self._tail:
+    def failed(self, error: str, *, canceled: bool = False) -> None:
+        """It failed, or was given up because the build stopped."""
+        if self._tail and not canceled:
             self._reporter.tail = self._tail
-        self._reporter.send(StepFinished(self.number, time.time(), self.seconds, error=error))
+        self._reporter.send(
+            StepFinished(self.number, time.time(), self.seconds, error=error, canceled=canceled)
+        )

@@ -58,6 +58,8 @@ class StepFinished:
     cached: bool = False
     error: str | None = None
     """Why it failed, ``None`` where it did not."""
+    canceled: bool = False
+    """Whether it was given up because the build stopped; ``error`` is set then too."""
     added_bytes: int = 0
     """What it added to the store."""
 

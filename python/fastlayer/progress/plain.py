@@ -100,7 +100,9 @@ class PlainRenderer:
         lines = [self._output_line(shown, rest, event.time) for rest in shown.partial.values()]
         shown.partial.clear()
         shown.finished = True
-        if event.error is not None:
+        if event.canceled:
+            lines.append(f"#{event.step} CANCELED")
+        elif event.error is not None:
             lines.append(f"#{event.step} ERROR: {event.error}")
         elif event.cached:
             lines.append(f"#{event.step} CACHED")

@@ -103,12 +103,14 @@ class TtyRenderer:
     def _finish(self, event: StepFinished) -> None:
         running = self._running.pop(event.step)
         width = self._console.width
-        head = " => CACHED " if event.cached else " => ERROR " if event.error else " => "
+        head = " => CACHED " if event.cached else " => "
+        if event.error:
+            head = " => CANCELED " if event.canceled else " => ERROR "
         style = "red" if event.error else "blue"
         line = _line(head, running.name, f"{event.seconds:.1f}s", width)
         line.stylize(style)
         self._live.console.print(line)
-        if event.error:
+        if event.error and not event.canceled:
             if running.partial:
                 running.lines.append(running.partial)
             for text in running.lines:
