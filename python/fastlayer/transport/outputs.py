@@ -11,7 +11,8 @@ from fastlayer.image.image import Image
 from fastlayer.oci.media_type import Family
 from fastlayer.oci.reference import Reference
 from fastlayer.transport.output_file import new_file
-from fastlayer.transport.save import SaveOptions, SaveReport, Selection, save
+from fastlayer.transport.save import SaveOptions, SaveReport, save
+from fastlayer.transport.selection import Selection
 
 KINDS = ("oci", "docker", "tar", "local")
 """``oci``: a layout in a tar. ``docker``: what ``docker load`` reads. ``tar``: the merged root file

@@ -29,6 +29,7 @@ from fastlayer.oci.media_type import (
 )
 from fastlayer.oci.reference import Reference
 from fastlayer.transport.oci_layout import INDEX, LAYOUT, NAME_ANNOTATION, TAG_ANNOTATION
+from fastlayer.transport.selection import Selection
 from fastlayer.transport.tar_output import TarOutput
 
 CODECS = ("gzip", "zstd", "none")
@@ -36,14 +37,6 @@ CODECS = ("gzip", "zstd", "none")
 
 _BLOBS = "blobs/sha256/"
 _PLAIN = frozenset({OCI_LAYER, DOCKER_LAYER})
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """An image to save, and the names it gets in the archive."""
-
-    image: Image
-    names: tuple[Reference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,65 @@
+"""A root file system's tar made an image of one layer, as ``docker import`` does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fastlayer.image.catalog import ImageCatalog
+from fastlayer.image.change import apply_changes
+from fastlayer.image.image import Image
+from fastlayer.oci.config import ImageConfig, empty_config
+from fastlayer.oci.history import HistoryEntry
+from fastlayer.oci.mutate import append_layer
+from fastlayer.oci.platform import Platform, host_platform
+from fastlayer.oci.reference import Reference
+from fastlayer.oci.timestamp import creation_time
+from fastlayer.store import LayerInfo
+
+
+def import_root_tar(
+    catalog: ImageCatalog,
+    descriptor: int,
+    *,
+    name: Reference | None = None,
+    changes: Sequence[str] = (),
+    message: str = "",
+    platform: Platform | None = None,
+    created: str = "",
+) -> tuple[Image, LayerInfo]:
+    """Make an image of a tar.
+
+    Parameters
+    ----------
+    catalog:
+        Where it goes.
+    descriptor:
+        The tar, plain or compressed; read to its end. The layer's DiffID is the SHA-256 of its
+        plain bytes as they are.
+    name:
+        What it is called; an image without a name is made where there is none.
+    changes:
+        Instructions that set its config.
+    message:
+        The comment of its one history entry.
+    platform:
+        What it runs on; this machine where it is not given.
+    created:
+        RFC 3339; now where it is empty.
+
+    Raises
+    ------
+    UsageError, DockerfileError
+        A change is wrong; nothing was read then.
+    CorruptError
+        The tar is damaged or truncated.
+    """
+    # A wrong change is found before gigabytes are read.
+    config: ImageConfig = apply_changes(empty_config(platform or host_platform()), changes)
+    layer = catalog.store.import_layer(descriptor)
+    entry = HistoryEntry(created=created or creation_time(), comment=message)
+    image = catalog.create(append_layer(config, layer.diff_id, entry))
+    if name is not None:
+        reference = catalog.tag(image.id, name)
+        image = replace(image, tags=tuple(sorted({*image.tags, reference.familiar})))
+    return image, layer
