@@ -28,8 +28,42 @@ pub(crate) fn open(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> io::Resu
     Err(Errno::AGAIN)
 }
 
+/// Where a path led: the directories passed, with the names they have in the one before, and the
+/// last component unless that is one of them.
+struct Resolved {
+    passed: Vec<(Vec<u8>, OwnedFd)>,
+    last: Option<(Vec<u8>, OwnedFd, Metadata)>,
+}
+
+impl Resolved {
+    fn at<'a>(&'a self, root: BorrowedFd<'a>) -> BorrowedFd<'a> {
+        self.passed.last().map_or(root, |(_, fd)| fd.as_fd())
+    }
+}
+
+/// The path of the same file, relative to the root, without links or dots. With `follow` false, a
+/// link as the last component stays.
+pub(crate) fn real_path(root: BorrowedFd<'_>, path: &[u8], follow: bool) -> io::Result<Vec<u8>> {
+    let resolved = resolve(root, path, follow)?;
+    let last = resolved.last.into_iter().map(|(name, ..)| name);
+    let names = resolved.passed.into_iter().map(|(name, _)| name);
+    Ok(names.chain(last).collect::<Vec<_>>().join(&b'/'))
+}
+
 fn open_once(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
-    let mut passed: Vec<OwnedFd> = Vec::new();
+    let resolved = resolve(root, path, !flags.contains(OFlags::NOFOLLOW))?;
+    let at = resolved.at(root);
+    match &resolved.last {
+        Some((name, node, found)) => open_last(at, name, node, found, flags),
+        None => openat(at, c".", flags, Mode::empty()),
+    }
+}
+
+fn resolve(root: BorrowedFd<'_>, path: &[u8], follow_last: bool) -> io::Result<Resolved> {
+    let mut resolved = Resolved {
+        passed: Vec::new(),
+        last: None,
+    };
     let mut left: VecDeque<Vec<u8>> = components(path);
     let mut links = 0;
     while let Some(name) = left.pop_front() {
@@ -38,38 +72,32 @@ fn open_once(root: BorrowedFd<'_>, path: &[u8], flags: OFlags) -> io::Result<Own
             continue;
         }
         if name == b".." {
-            passed.pop();
+            resolved.passed.pop();
             continue;
         }
-        let at = passed.last().map_or(root, |fd| fd.as_fd());
-        let node = openat(
-            at,
-            name.as_slice(),
-            OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-            Mode::empty(),
-        )?;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let node = openat(resolved.at(root), name.as_slice(), flags, Mode::empty())?;
         let found = Metadata::of(&node)?;
         let is_last = left.is_empty();
         match found.kind {
-            Kind::Symlink if !is_last || !flags.contains(OFlags::NOFOLLOW) => {
+            Kind::Symlink if !is_last || follow_last => {
                 links += 1;
                 if links > MAX_LINKS {
                     return Err(Errno::LOOP);
                 }
-                follow(&node, &mut passed, &mut left)?;
+                follow(&node, &mut resolved.passed, &mut left)?;
             }
-            _ if is_last => return open_last(at, &name, &node, &found, flags),
-            Kind::Directory => passed.push(node),
+            _ if is_last => resolved.last = Some((name, node, found)),
+            Kind::Directory => resolved.passed.push((name, node)),
             _ => return Err(Errno::NOTDIR),
         }
     }
-    let at = passed.last().map_or(root, |fd| fd.as_fd());
-    openat(at, c".", flags, Mode::empty())
+    Ok(resolved)
 }
 
 fn follow(
     link: &OwnedFd,
-    passed: &mut Vec<OwnedFd>,
+    passed: &mut Vec<(Vec<u8>, OwnedFd)>,
     left: &mut VecDeque<Vec<u8>>,
 ) -> io::Result<()> {
     if fstatfs(link)?.f_type == PROC_SUPER_MAGIC {

@@ -96,6 +96,13 @@ impl RootDir {
         Ok((self.open_directory(parent)?, name))
     }
 
+    /// The path of the same file, relative to the root, without links, dots or doubled slashes.
+    /// With `follow` false, a link as the last component stays.
+    pub fn real_path(&self, path: &[u8], follow: bool) -> Result<Vec<u8>> {
+        resolve::real_path(self.as_fd(), path, follow)
+            .map_err(|errno| Error::new("resolve", self.path_to(path), errno))
+    }
+
     /// Opens the directory at `path`, making it and its parents with `mode` where they are
     /// missing. A link to nothing is an error: it is not followed to make what it names.
     pub fn ensure_directory(&self, path: &[u8], mode: u32) -> Result<Directory> {

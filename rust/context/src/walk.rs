@@ -1,0 +1,359 @@
+//! Listing a context in parallel, one directory a job, left-out directories not opened.
+//!
+//! Each job lists one directory into a slot of its own; the slots are put together in the order
+//! of path components at the end, so the result does not depend on who came first. Directories
+//! are opened by their whole path below the root, in which no link is followed: no descriptor is
+//! held while a directory waits, and depth has no limit.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use fastlayer_fs::filesystem::FileSystem;
+use fastlayer_fs::{Directory, Kind, Metadata, RootDir, xattr};
+use rustix::io::Errno;
+
+use crate::entry::{Entry, join_path};
+use crate::error::{Error, Result};
+use crate::hashing::{in_threads, keep_first};
+use crate::ignore::{IgnoreMatcher, MatchState};
+use crate::stat_cache::StatCache;
+
+/// Attributes that describe this machine, not the file.
+const LOCAL_XATTRS: [&[u8]; 3] = [b"security.selinux", b"security.ima", b"security.evm"];
+
+/// Attributes that only the kernel of this machine understands.
+const LOCAL_XATTR_PREFIX: &[u8] = b"trusted.";
+
+/// What a walk leaves out, and how it looks at what is left.
+pub(crate) struct Walker<'a> {
+    pub(crate) root: &'a RootDir,
+    pub(crate) ignore: &'a IgnoreMatcher,
+    /// More to leave out, by paths relative to where the walk starts.
+    pub(crate) exclude: Option<&'a IgnoreMatcher>,
+    /// If given, only what matches, by paths relative to where the walk starts.
+    pub(crate) include: Option<&'a IgnoreMatcher>,
+    /// Length of the start's path with its slash.
+    pub(crate) start_length: usize,
+    pub(crate) cache: &'a StatCache,
+    pub(crate) trust: &'a Trust,
+    pub(crate) cancel: &'a AtomicBool,
+}
+
+/// The state of the three matchers in one directory.
+#[derive(Clone, Default)]
+pub(crate) struct FilterState {
+    pub(crate) ignore: MatchState,
+    pub(crate) exclude: MatchState,
+    pub(crate) include: MatchState,
+}
+
+/// What the three matchers say of one path.
+struct Verdict {
+    ignored: bool,
+    excluded: bool,
+    included: bool,
+}
+
+impl Verdict {
+    fn leaves_out(&self) -> bool {
+        self.ignored || self.excluded || !self.included
+    }
+}
+
+struct Job {
+    path: Vec<u8>,
+    state: FilterState,
+    /// The directory itself is left out: being refused to read it is no error.
+    left_out: bool,
+    slot: usize,
+}
+
+struct Found {
+    entry: Entry,
+    left_out: bool,
+    slot: Option<usize>,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: Vec<Job>,
+    running: usize,
+    slots: Vec<Vec<Found>>,
+}
+
+impl Walker<'_> {
+    /// All entries below the directory `start`, sorted by components; `state` is what the
+    /// matchers know of it.
+    pub(crate) fn walk(
+        &self,
+        start: &[u8],
+        state: FilterState,
+        left_out: bool,
+        threads: usize,
+    ) -> Result<Vec<Entry>> {
+        let queue = Mutex::new(Queue {
+            jobs: vec![Job {
+                path: start.to_vec(),
+                state,
+                left_out,
+                slot: 0,
+            }],
+            running: 0,
+            slots: vec![Vec::new()],
+        });
+        let changed = Condvar::new();
+        let failure = Mutex::new(None);
+        in_threads(threads, &|| self.work(&queue, &changed, &failure));
+        if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
+        let queue = queue.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(assemble(queue.slots))
+    }
+
+    fn work(&self, queue: &Mutex<Queue>, changed: &Condvar, failure: &Mutex<Option<Error>>) {
+        while let Some(job) = next_job(queue, changed) {
+            let listed = if self.cancel.load(Ordering::Relaxed) {
+                Err(Error::Interrupted)
+            } else {
+                self.list(&job)
+            };
+            let mut queue = lock(queue);
+            queue.running -= 1;
+            match listed {
+                Ok((mut found, jobs)) => {
+                    let first = queue.slots.len();
+                    queue.slots.resize_with(first + jobs.len(), Vec::new);
+                    for entry in &mut found {
+                        entry.slot = entry.slot.map(|slot| first + slot);
+                    }
+                    // The last is taken first: keep the order of names, which is that on disk
+                    // as often as not.
+                    queue.jobs.extend(jobs.into_iter().rev().map(|mut job| {
+                        job.slot += first;
+                        job
+                    }));
+                    queue.slots[job.slot] = found;
+                }
+                Err(error) => {
+                    keep_first(failure, error);
+                    queue.jobs.clear();
+                }
+            }
+            changed.notify_all();
+        }
+    }
+
+    /// The entries of one directory, and a job for each directory among them. Slots are counted
+    /// from 0 here.
+    fn list(&self, job: &Job) -> Result<(Vec<Found>, Vec<Job>)> {
+        let opened = self.root.directory().open_descendant(&job.path);
+        let directory = match opened {
+            Err(error) if job.left_out && error.errno() == Some(Errno::ACCESS) => {
+                return Ok((Vec::new(), Vec::new()));
+            }
+            // Removed or replaced since its parent was listed.
+            Err(error) if is_gone(&error) && job.slot != 0 => {
+                return Ok((Vec::new(), Vec::new()));
+            }
+            result => result?,
+        };
+        let names = directory.entries()?;
+        let own = directory.metadata()?;
+        let trusted = self.trust.of(own.dev, || FileSystem::of(&directory));
+        let (mut found, mut jobs) = (Vec::with_capacity(names.len()), Vec::new());
+        let mut state = FilterState::default();
+        for name in names.iter() {
+            if name.kind == Some(Kind::Socket) {
+                continue;
+            }
+            let path = join_path(&job.path, name.name);
+            let verdict = self.evaluate(&path, &job.state, &mut state);
+            let out = verdict.leaves_out();
+            let may_be_directory = matches!(name.kind, None | Some(Kind::Directory));
+            if out && (!may_be_directory || !self.could_keep_below(&path, &verdict)) {
+                continue;
+            }
+            let Some(metadata) = fastlayer_fs::error::optional(directory.stat_child(name.name))?
+            else {
+                continue;
+            };
+            let is_directory = metadata.kind == Kind::Directory;
+            if metadata.kind == Kind::Socket || (out && !is_directory) {
+                continue;
+            }
+            let slot = is_directory.then_some(jobs.len());
+            if let Some(slot) = slot {
+                jobs.push(Job {
+                    path: path.clone(),
+                    state: state.clone(),
+                    left_out: out,
+                    slot,
+                });
+            }
+            found.push(Found {
+                entry: self.entry(&directory, &own, trusted, path, name.name, metadata)?,
+                left_out: out,
+                slot,
+            });
+        }
+        Ok((found, jobs))
+    }
+
+    /// What the three matchers say of `path`; puts into `own` what they know for below it.
+    fn evaluate(&self, path: &[u8], above: &FilterState, own: &mut FilterState) -> Verdict {
+        let below_start = path.get(self.start_length..).unwrap_or_default();
+        Verdict {
+            ignored: !self.ignore.is_empty()
+                && self.ignore.evaluate(path, &above.ignore, &mut own.ignore),
+            excluded: self.exclude.is_some_and(|matcher| {
+                matcher.evaluate(below_start, &above.exclude, &mut own.exclude)
+            }),
+            included: self.include.is_none_or(|matcher| {
+                matcher.evaluate(below_start, &above.include, &mut own.include)
+            }),
+        }
+    }
+
+    /// True when something below a directory that is left out may not be.
+    fn could_keep_below(&self, path: &[u8], verdict: &Verdict) -> bool {
+        let below_start = path.get(self.start_length..).unwrap_or_default();
+        let put_back = |matcher: &IgnoreMatcher| matcher.could_put_back_below(below_start);
+        let matched = |matcher: &IgnoreMatcher| matcher.could_match_below(below_start);
+        (!verdict.ignored || self.ignore.could_put_back_below(path))
+            && (!verdict.excluded || self.exclude.is_none_or(put_back))
+            && (verdict.included || self.include.is_none_or(matched))
+    }
+
+    fn entry(
+        &self,
+        directory: &Directory,
+        own: &Metadata,
+        directory_trusted: bool,
+        path: Vec<u8>,
+        name: &[u8],
+        metadata: Metadata,
+    ) -> Result<Entry> {
+        let trusted = if metadata.dev == own.dev {
+            directory_trusted
+        } else {
+            let look = || FileSystem::of(directory.open_path(name).map_err(into_io)?);
+            self.trust.of(metadata.dev, look)
+        };
+        let known = if trusted {
+            self.cache.lookup(&metadata)
+        } else {
+            None
+        };
+        let link = match metadata.kind {
+            Kind::Symlink => directory.read_link(name)?,
+            _ => Vec::new(),
+        };
+        let xattrs = match known {
+            Some(known) if !known.has_xattrs => xattr::Attributes::new(),
+            _ => portable_xattrs(directory, name)?,
+        };
+        Ok(Entry {
+            path,
+            metadata,
+            link,
+            xattrs,
+            content: known.and_then(|known| known.content),
+        })
+    }
+}
+
+/// The extended attributes of `name` that mean something on another machine.
+pub(crate) fn portable_xattrs(directory: &Directory, name: &[u8]) -> Result<xattr::Attributes> {
+    match directory.xattrs(name) {
+        Ok(mut xattrs) => {
+            xattrs.retain(|name, _| {
+                !LOCAL_XATTRS.contains(&name.as_slice()) && !name.starts_with(LOCAL_XATTR_PREFIX)
+            });
+            Ok(xattrs)
+        }
+        // Gone since it was looked at; whoever reads it will say so.
+        Err(error) if error.is_not_found() => Ok(xattr::Attributes::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Which file systems keep times well enough to be believed: by device number.
+#[derive(Debug, Default)]
+pub(crate) struct Trust {
+    devices: Mutex<HashMap<u64, bool>>,
+}
+
+impl Trust {
+    /// Whether the times of files on the device are believed; `look` finds out what it is.
+    pub(crate) fn of(&self, dev: u64, look: impl FnOnce() -> std::io::Result<FileSystem>) -> bool {
+        let mut devices = lock(&self.devices);
+        *devices.entry(dev).or_insert_with(|| {
+            // Overlay shows the times of what it lies on; where that is a network file system,
+            // its mount options are the user's.
+            matches!(
+                look(),
+                Ok(FileSystem::Ext
+                    | FileSystem::Xfs
+                    | FileSystem::Btrfs
+                    | FileSystem::Tmpfs
+                    | FileSystem::Overlay)
+            )
+        })
+    }
+}
+
+fn next_job(queue: &Mutex<Queue>, changed: &Condvar) -> Option<Job> {
+    let mut queue = lock(queue);
+    loop {
+        if let Some(job) = queue.jobs.pop() {
+            queue.running += 1;
+            return Some(job);
+        }
+        if queue.running == 0 {
+            return None;
+        }
+        queue = changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+    }
+}
+
+/// Puts the slots together: each directory is followed by what is below it. A directory that is
+/// left out stays only where something below it does not.
+fn assemble(mut slots: Vec<Vec<Found>>) -> Vec<Entry> {
+    let total = slots.iter().map(Vec::len).sum();
+    let mut entries: Vec<Entry> = Vec::with_capacity(total);
+    let mut open = vec![(std::mem::take(&mut slots[0]).into_iter(), None)];
+    while let Some((level, only_as_parent)) = open.last_mut() {
+        let Some(found) = level.next() else {
+            let only_as_parent = only_as_parent.take();
+            open.pop();
+            if only_as_parent.is_some_and(|index: usize| index + 1 == entries.len()) {
+                entries.pop();
+            }
+            continue;
+        };
+        let index = entries.len();
+        entries.push(found.entry);
+        if let Some(slot) = found.slot {
+            let below = std::mem::take(&mut slots[slot]).into_iter();
+            open.push((below, found.left_out.then_some(index)));
+        }
+    }
+    entries
+}
+
+fn is_gone(error: &fastlayer_fs::Error) -> bool {
+    matches!(
+        error.errno(),
+        Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
+    )
+}
+
+fn into_io(error: fastlayer_fs::Error) -> std::io::Error {
+    error.into_parts().2
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
