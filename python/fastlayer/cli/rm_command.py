@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from fastlayer.cli.each import for_each
 from fastlayer.cli.location import open_store
+from fastlayer.cli.several import for_each
 from fastlayer.container import lifecycle
 from fastlayer.container.registry import ContainerRegistry
 from fastlayer.errors import ContainerNotFoundError
@@ -16,7 +16,7 @@ from fastlayer.errors import ContainerNotFoundError
 @click.option("-v", "--volumes", is_flag=True, help="With their anonymous volumes (always done).")
 @click.argument("containers", nargs=-1, required=True)
 @click.pass_context
-def command(ctx: click.Context, force: bool, volumes: bool, containers: tuple[str, ...]) -> int:
+def command(ctx: click.Context, force: bool, volumes: bool, containers: tuple[str, ...]) -> None:
     """Remove CONTAINERS with their writable layers and anonymous volumes."""
     del volumes  # a container's own volumes are below its directory and go with it
     store = open_store(ctx)
@@ -30,5 +30,6 @@ def command(ctx: click.Context, force: bool, volumes: bool, containers: tuple[st
                 return
             raise
         lifecycle.remove(store, container, force=force)
+        click.echo(name)
 
-    return for_each(containers, remove)
+    for_each(containers, remove)

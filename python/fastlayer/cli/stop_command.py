@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from fastlayer.cli.each import for_each
 from fastlayer.cli.location import open_store
+from fastlayer.cli.several import for_each
 from fastlayer.container import lifecycle
 from fastlayer.container.registry import ContainerRegistry
 
@@ -19,12 +19,13 @@ from fastlayer.container.registry import ContainerRegistry
 @click.pass_context
 def command(
     ctx: click.Context, seconds: float | None, signal_name: str, containers: tuple[str, ...]
-) -> int:
+) -> None:
     """Ask CONTAINERS to end, and kill those that do not in time."""
     store = open_store(ctx)
     registry = ContainerRegistry(store.root)
 
     def stop(name: str) -> None:
         lifecycle.stop(store, registry.find(name), seconds=seconds, signal_name=signal_name)
+        click.echo(name)
 
-    return for_each(containers, stop)
+    for_each(containers, stop)
