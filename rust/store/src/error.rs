@@ -174,6 +174,15 @@ impl Error {
     }
 }
 
+impl From<fastlayer_tar::Error> for Error {
+    fn from(error: fastlayer_tar::Error) -> Self {
+        Self::TarFormat {
+            offset: error.offset,
+            detail: error.kind.to_string(),
+        }
+    }
+}
+
 /// A path as text for a message: what is UTF-8 stays, control characters and other bytes are escaped.
 pub fn display_path(path: &[u8]) -> String {
     let mut text = String::with_capacity(path.len());

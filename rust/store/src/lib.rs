@@ -8,12 +8,47 @@
 
 #![forbid(unsafe_code)]
 
+mod area;
+mod arena;
+mod assembler;
+mod contents;
+mod hashing;
+mod indexing;
+mod pipeline;
+mod read;
+mod rebuild;
+mod recipe;
+mod segment;
+mod sparse_content;
+mod sync;
+mod tree_writer;
+mod view;
+mod worker;
+
+pub mod blob;
 pub mod compare;
+pub mod copy;
+pub mod decompress;
 pub mod digest;
 pub mod error;
+pub mod file_source;
 pub mod index;
+pub mod ingest;
+pub mod layer_info;
+pub mod layer_reader;
+pub mod layer_writer;
+pub mod lease;
+pub mod object;
+pub mod store;
 pub mod tree;
 pub mod tree_id;
 
 pub use digest::{BlobDigest, ContentHasher, ContentId, DiffId, SegmentId, TreeId};
 pub use error::{Error, Result};
+pub use file_source::{Adoption, FileSource, PathSource};
+pub use ingest::IngestOptions;
+pub use layer_info::LayerInfo;
+pub use layer_reader::LayerReader;
+pub use layer_writer::{Durability, LayerWriter, SealedLayer, WriterOptions};
+pub use lease::Lease;
+pub use store::Store;

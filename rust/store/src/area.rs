@@ -1,0 +1,211 @@
+//! A set of places for objects, segments, recipes and trees; a store has two of them.
+//!
+//! Objects and segments lie in 256 directories named by the first byte of their id. These are made
+//! when first needed and never removed, so their handles can be kept.
+
+use std::sync::OnceLock;
+
+use fastlayer_fs::{Directory, Metadata};
+
+use crate::error::{Error, Result};
+
+const PRIVATE: u32 = 0o700;
+
+/// One root below which contents and recipes lie.
+#[derive(Debug)]
+pub(crate) struct Area {
+    pub(crate) objects: Fanout,
+    pub(crate) segments: Fanout,
+    pub(crate) recipes: Directory,
+    pub(crate) trees: Directory,
+}
+
+impl Area {
+    pub(crate) fn open(root: &Directory) -> Result<Self> {
+        Ok(Self {
+            objects: Fanout::open(root, b"objects")?,
+            segments: Fanout::open(root, b"segments")?,
+            recipes: root.ensure_child(b"recipes", PRIVATE)?,
+            trees: root.ensure_child(b"trees", PRIVATE)?,
+        })
+    }
+}
+
+/// Files by their id, in directories by its first byte.
+#[derive(Debug)]
+pub(crate) struct Fanout {
+    directory: Directory,
+    children: Box<[OnceLock<Directory>]>,
+}
+
+impl Fanout {
+    fn open(root: &Directory, name: &[u8]) -> Result<Self> {
+        Ok(Self {
+            directory: root.ensure_child(name, PRIVATE)?,
+            children: (0..256).map(|_| OnceLock::new()).collect(),
+        })
+    }
+
+    /// The directory in which the files whose ids begin with `first` lie, if there is one.
+    pub(crate) fn existing(&self, first: u8) -> Result<Option<&Directory>> {
+        let slot = &self.children[usize::from(first)];
+        if let Some(directory) = slot.get() {
+            return Ok(Some(directory));
+        }
+        match self.directory.open_child(&shard_name(first)) {
+            Ok(directory) => Ok(Some(slot.get_or_init(|| directory))),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The directory for files whose ids begin with `first`, made where it is missing.
+    pub(crate) fn ensured(&self, first: u8) -> Result<&Directory> {
+        if let Some(directory) = self.existing(first)? {
+            return Ok(directory);
+        }
+        let directory = self.directory.ensure_child(&shard_name(first), PRIVATE)?;
+        Ok(self.children[usize::from(first)].get_or_init(|| directory))
+    }
+
+    /// Metadata of the file of `id`, if it is here.
+    pub(crate) fn find(&self, id: &[u8; 32]) -> Result<Option<Metadata>> {
+        match self.existing(id[0])? {
+            Some(directory) => Ok(directory.find_child(&file_name(id))?),
+            None => Ok(None),
+        }
+    }
+
+    /// The open file of `id`, if it is here.
+    pub(crate) fn open_file(&self, id: &[u8; 32]) -> Result<Option<std::fs::File>> {
+        let Some(directory) = self.existing(id[0])? else {
+            return Ok(None);
+        };
+        match directory.open_file(&file_name(id)) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// All ids that have a file here, in order. What is no id is left out.
+    pub(crate) fn ids(&self) -> Result<Vec<[u8; 32]>> {
+        let mut ids = Vec::new();
+        for first in 0..=255 {
+            let Some(directory) = self.existing(first)? else {
+                continue;
+            };
+            let entries = directory.entries()?;
+            ids.extend(entries.iter().filter_map(|entry| parse(first, entry.name)));
+        }
+        Ok(ids)
+    }
+
+    /// The names here that are neither ids nor unfinished files, as paths to show.
+    pub(crate) fn strangers(&self) -> Result<Vec<String>> {
+        let mut strangers = Vec::new();
+        for entry in self.directory.entries()?.iter() {
+            let Some(first) = parse_shard(entry.name) else {
+                strangers.push(self.directory.path_to(entry.name).display().to_string());
+                continue;
+            };
+            let Some(directory) = self.existing(first)? else {
+                continue;
+            };
+            for entry in directory.entries()?.iter() {
+                let unfinished = fastlayer_fs::publish::TEMPORARY_PREFIX.as_bytes();
+                if parse(first, entry.name).is_none() && !entry.name.starts_with(unfinished) {
+                    strangers.push(directory.path_to(entry.name).display().to_string());
+                }
+            }
+        }
+        Ok(strangers)
+    }
+
+    /// Moves the file of `id` to the same place in `into`; where that is taken, it is removed.
+    pub(crate) fn move_to(&self, into: &Self, id: &[u8; 32]) -> Result<()> {
+        let Some(from) = self.existing(id[0])? else {
+            return Ok(());
+        };
+        let name = file_name(id);
+        match from.rename_noreplace(&name, into.ensured(id[0])?, &name) {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_exists() => remove(from, &name),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes the file of `id`.
+    pub(crate) fn remove(&self, id: &[u8; 32]) -> Result<()> {
+        match self.existing(id[0])? {
+            Some(directory) => remove(directory, &file_name(id)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Removes `name`; nothing there is no error.
+pub(crate) fn remove(directory: &Directory, name: &[u8]) -> Result<()> {
+    match directory.unlink(name) {
+        Err(error) if !error.is_not_found() => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// The name of the file of `id` inside its directory: all digits after the first two.
+pub(crate) fn file_name(id: &[u8; 32]) -> [u8; 62] {
+    let mut name = [0; 62];
+    for (pair, byte) in name.chunks_exact_mut(2).zip(&id[1..]) {
+        pair[0] = digit(byte >> 4);
+        pair[1] = digit(byte & 15);
+    }
+    name
+}
+
+fn shard_name(first: u8) -> [u8; 2] {
+    [digit(first >> 4), digit(first & 15)]
+}
+
+fn digit(value: u8) -> u8 {
+    match value {
+        0..=9 => b'0' + value,
+        _ => b'a' + value - 10,
+    }
+}
+
+fn value(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+fn parse_shard(name: &[u8]) -> Option<u8> {
+    match name {
+        [high, low] => Some(value(*high)? << 4 | value(*low)?),
+        _ => None,
+    }
+}
+
+fn parse(first: u8, name: &[u8]) -> Option<[u8; 32]> {
+    if name.len() != 62 {
+        return None;
+    }
+    let mut id = [first; 32];
+    for (byte, pair) in id[1..].iter_mut().zip(name.chunks_exact(2)) {
+        *byte = value(pair[0])? << 4 | value(pair[1])?;
+    }
+    Some(id)
+}
+
+impl From<fastlayer_fs::Error> for Error {
+    fn from(error: fastlayer_fs::Error) -> Self {
+        if error.errno() == Some(rustix::io::Errno::INTR) {
+            return Self::Interrupted;
+        }
+        let (operation, path, source) = error.into_parts();
+        Self::io(format!("cannot {operation} {}", path.display()), source)
+    }
+}

@@ -1,0 +1,166 @@
+//! Taking in a layer that somebody else made: plain or compressed tars.
+//!
+//! A tar that the strict parser refuses is kept raw from there on: its bytes are reproduced, but it
+//! has no tree. A tar that is cut short, or that is none at all, is an error instead.
+
+use std::io::Read;
+
+use fastlayer_tar::{ErrorKind, Event, Limits, Reader};
+
+use crate::decompress::Decompressor;
+use crate::digest::{BlobDigest, DiffId};
+use crate::error::{Error, Result};
+use crate::hashing::HashingReader;
+use crate::layer_info::LayerInfo;
+use crate::layer_writer::{LayerWriter, WriterOptions};
+use crate::store::Store;
+
+/// Plain bytes handed to the parser at a time.
+const BUFFER: usize = 256 << 10;
+
+/// What a layer that comes in must be, and how it is taken in.
+#[derive(Clone, Debug, Default)]
+pub struct IngestOptions {
+    /// How the layer is written.
+    pub writer: WriterOptions,
+    /// The digest that the bytes as they come in must have.
+    pub blob_digest: Option<BlobDigest>,
+    /// The digest that the plain tar must have.
+    pub diff_id: Option<DiffId>,
+}
+
+impl Store {
+    /// Reads a plain or compressed tar to its end and keeps it as a layer. `progress` is told the
+    /// bytes taken from `source` so far.
+    ///
+    /// Nothing is visible unless every digest that was given is right.
+    ///
+    /// # Errors
+    /// [`Error::DigestMismatch`], [`Error::TarFormat`] when the tar is cut short or is none,
+    /// [`Error::Format`] when the compressed stream is damaged, [`Error::Limit`].
+    pub fn ingest(
+        &self,
+        source: impl Read,
+        options: IngestOptions,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<LayerInfo> {
+        let reader = HashingReader::new(source, options.blob_digest.is_some());
+        let mut plain = Decompressor::new(reader)?;
+        let mut ingest = Ingest::new(LayerWriter::new(self, options.writer)?);
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            let mut taken = 0;
+            let count = plain.read(&mut buffer, HashingReader::count)?;
+            if count == 0 {
+                break;
+            }
+            ingest.feed(&buffer[..count])?;
+            if let Some(source) = plain.source() {
+                taken = source.count();
+            }
+            progress(taken);
+        }
+        let found = plain.into_source().and_then(HashingReader::finish);
+        check("the layer's blob", options.blob_digest, found)?;
+        let sealed = ingest.finish()?.seal()?;
+        check("the layer's tar", options.diff_id, Some(sealed.diff_id()))?;
+        sealed.publish()
+    }
+}
+
+fn check<T: PartialEq + ToString>(what: &str, expected: Option<T>, found: Option<T>) -> Result<()> {
+    match (expected, found) {
+        (Some(expected), Some(found)) if expected != found => Err(Error::DigestMismatch {
+            what: what.to_owned(),
+            expected: expected.to_string(),
+            found: found.to_string(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Feeds the plain bytes through the parser to the writer.
+struct Ingest {
+    writer: LayerWriter,
+    parser: Option<Reader>,
+    /// Bytes that the parser has, but has not told of yet.
+    held: Vec<u8>,
+}
+
+/// Why feeding stopped.
+enum Stop {
+    Tar(fastlayer_tar::Error),
+    Other(Error),
+}
+
+impl From<fastlayer_tar::Error> for Stop {
+    fn from(error: fastlayer_tar::Error) -> Self {
+        Self::Tar(error)
+    }
+}
+
+impl Ingest {
+    fn new(writer: LayerWriter) -> Self {
+        Self {
+            writer,
+            parser: Some(Reader::new(Limits::default())),
+            held: Vec::new(),
+        }
+    }
+
+    fn feed(&mut self, bytes: &[u8]) -> Result<()> {
+        let Some(parser) = &mut self.parser else {
+            return self.writer.trailer(bytes);
+        };
+        let mut told = 0;
+        let writer = &mut self.writer;
+        let result = parser.feed(bytes, &mut |event: Event<'_>| {
+            told += event.bytes().len();
+            pass(writer, event)
+        });
+        // What was told began with what was held.
+        let from_held = told.min(self.held.len());
+        self.held.drain(..from_held);
+        self.held.extend_from_slice(&bytes[told - from_held..]);
+        match result {
+            Ok(()) => Ok(()),
+            Err(Stop::Other(error)) => Err(error),
+            Err(Stop::Tar(error)) => self.give_up(error),
+        }
+    }
+
+    fn finish(mut self) -> Result<LayerWriter> {
+        if let Some(parser) = &mut self.parser {
+            let writer = &mut self.writer;
+            match parser.finish(&mut |event: Event<'_>| pass(writer, event)) {
+                Ok(()) => {}
+                Err(Stop::Other(error)) => return Err(error),
+                Err(Stop::Tar(error)) => self.give_up(error)?,
+            }
+        }
+        Ok(self.writer)
+    }
+
+    /// The parser refuses the tar: keep the rest as bytes, if it is a tar at all.
+    fn give_up(&mut self, error: fastlayer_tar::Error) -> Result<()> {
+        let cut = matches!(error.kind, ErrorKind::Truncated { .. });
+        let nothing = error.offset == 0 && matches!(error.kind, ErrorKind::Checksum);
+        if cut || nothing {
+            return Err(error.into());
+        }
+        self.parser = None;
+        self.writer.mark_raw(error.to_string());
+        let held = std::mem::take(&mut self.held);
+        self.writer.trailer(&held)
+    }
+}
+
+fn pass(writer: &mut LayerWriter, event: Event<'_>) -> Result<(), Stop> {
+    let result = match event {
+        Event::Entry { entry, header } => writer.entry(entry, header),
+        Event::Content(bytes) => writer.content(bytes),
+        Event::Padding(bytes) => writer.padding(bytes),
+        Event::Trailer(bytes) => writer.trailer(bytes),
+    };
+    result.map_err(Stop::Other)
+}

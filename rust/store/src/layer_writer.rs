@@ -1,0 +1,377 @@
+//! The one place where a layer is made: tar bytes become objects, segments, a recipe, a tree index
+//! and a DiffID, in one pass.
+//!
+//! Tars that come in are handed over event by event; layers of our own are given as entries with
+//! the source of their content, and get the deterministic headers of [`fastlayer_tar`]. Nothing is
+//! visible before [`SealedLayer::publish`]. What a layer that was given up has stored by then is
+//! removed by garbage collection.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use fastlayer_fs::{Published, TemporaryFile};
+use fastlayer_tar::{Entry, EntryKind, TRAILER, encode_header, padding};
+
+use crate::assembler::Assembled;
+use crate::digest::DiffId;
+use crate::error::{Error, Result, check_cancelled};
+use crate::file_source::FileSource;
+use crate::indexing;
+use crate::layer_info::LayerInfo;
+use crate::lease::Lease;
+use crate::pipeline::{Pipeline, complete};
+use crate::recipe::REASON_LIMIT;
+use crate::store::Store;
+use crate::worker::{Body, Unit};
+
+/// A content of a tar up to this size is gathered before it is handed to a worker.
+const WHOLE_LIMIT: u64 = 1 << 20;
+/// Bytes of one piece of a larger content.
+const PIECE: usize = 256 << 10;
+/// Pieces that wait for the worker.
+const PIECES: usize = 8;
+/// Bytes outside of contents that are gathered before they are handed over.
+const OTHER_LIMIT: usize = 256 << 10;
+
+/// When a layer must be on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// At the next [`Store::sync`]; a crash before it takes the layer away.
+    Deferred,
+    /// When it is published.
+    #[default]
+    Now,
+}
+
+/// How a layer is made.
+#[derive(Clone, Debug)]
+pub struct WriterOptions {
+    /// When it must be on disk.
+    pub durability: Durability,
+    /// Set to end the work with [`Error::Interrupted`].
+    pub cancel: Arc<AtomicBool>,
+    /// Threads that read files and store objects.
+    pub workers: usize,
+}
+
+impl Default for WriterOptions {
+    fn default() -> Self {
+        Self {
+            durability: Durability::Now,
+            cancel: Arc::default(),
+            workers: 2,
+        }
+    }
+}
+
+/// A layer being made.
+pub struct LayerWriter {
+    store: Store,
+    options: WriterOptions,
+    pipeline: Pipeline,
+    other: Vec<u8>,
+    content: Content,
+    raw_reason: Option<String>,
+    lease: Lease,
+}
+
+/// What becomes of the content bytes that come in.
+enum Content {
+    /// There is no file.
+    None,
+    /// They are gathered until all are there.
+    Whole {
+        entry: Box<Entry>,
+        header: Vec<u8>,
+        bytes: Vec<u8>,
+    },
+    /// They go to the worker that has the file already.
+    Stream {
+        pieces: SyncSender<Vec<u8>>,
+        piece: Vec<u8>,
+        left: u64,
+    },
+}
+
+impl LayerWriter {
+    /// Starts a layer.
+    pub fn new(store: &Store, options: WriterOptions) -> Result<Self> {
+        Ok(Self {
+            lease: store.lease()?,
+            pipeline: Pipeline::start(store, options.workers, Arc::clone(&options.cancel))?,
+            store: store.clone(),
+            options,
+            other: Vec::new(),
+            content: Content::None,
+            raw_reason: None,
+        })
+    }
+
+    /// A member of a tar begins, with its raw header bytes. Its content follows by
+    /// [`Self::content`], as many bytes as `entry.size` says.
+    pub fn entry(&mut self, entry: &Entry, header: &[u8]) -> Result<()> {
+        check_cancelled(&self.options.cancel)?;
+        self.flush_other()?;
+        if let Some(reason) = indexing::refusal(entry) {
+            self.mark_raw(reason);
+        }
+        let header = header.to_vec();
+        let entry = Box::new(entry.clone());
+        if entry.kind != EntryKind::File {
+            return self.member(entry, header, Body::None, 0);
+        }
+        let size = entry.size;
+        if entry.sparse.is_none() && size <= WHOLE_LIMIT {
+            let bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+            if size == 0 {
+                return self.member(entry, header, Body::Whole(bytes), 0);
+            }
+            self.content = Content::Whole {
+                entry,
+                header,
+                bytes,
+            };
+            return Ok(());
+        }
+        let (pieces, receiver) = sync_channel(PIECES);
+        let body = if entry.sparse.is_some() && self.raw_reason.is_none() {
+            Body::Sparse(receiver)
+        } else {
+            Body::Stream(receiver)
+        };
+        self.member(entry, header, body, 0)?;
+        self.pipeline.flush()?;
+        if size > 0 {
+            self.content = Content::Stream {
+                pieces,
+                piece: Vec::new(),
+                left: size,
+            };
+        }
+        Ok(())
+    }
+
+    /// The next bytes of the content of the last member.
+    pub fn content(&mut self, bytes: &[u8]) -> Result<()> {
+        let complete = match &mut self.content {
+            Content::None => return self.padding(bytes),
+            Content::Whole {
+                entry,
+                bytes: gathered,
+                ..
+            } => {
+                gathered.extend_from_slice(bytes);
+                gathered.len() as u64 >= entry.size
+            }
+            Content::Stream {
+                pieces,
+                piece,
+                left,
+            } => {
+                piece.extend_from_slice(bytes);
+                *left = left.saturating_sub(bytes.len() as u64);
+                if (piece.len() >= PIECE || *left == 0)
+                    && pieces.send(std::mem::take(piece)).is_err()
+                {
+                    return Err(self.pipeline.failure());
+                }
+                *left == 0
+            }
+        };
+        if complete {
+            self.end_content()?;
+        }
+        Ok(())
+    }
+
+    /// Bytes that belong to no member's meaning.
+    pub fn padding(&mut self, bytes: &[u8]) -> Result<()> {
+        self.other.extend_from_slice(bytes);
+        if self.other.len() >= OTHER_LIMIT {
+            check_cancelled(&self.options.cancel)?;
+            return self.flush_other();
+        }
+        Ok(())
+    }
+
+    /// The end of a tar, and whatever comes after it.
+    pub fn trailer(&mut self, bytes: &[u8]) -> Result<()> {
+        self.padding(bytes)
+    }
+
+    /// A regular file with our own header, its content and its padding. The content must have
+    /// exactly `entry.size` bytes.
+    pub fn file(&mut self, entry: &Entry, source: FileSource) -> Result<()> {
+        check_cancelled(&self.options.cancel)?;
+        self.flush_other()?;
+        if let FileSource::Bytes(bytes) = &source
+            && bytes.len() as u64 != entry.size
+        {
+            let detail = format!("has {} bytes, not {}", bytes.len(), entry.size);
+            return Err(Error::source(&entry.path, detail));
+        }
+        let header = own_header(entry)?;
+        let size = entry.size;
+        self.member(Box::new(entry.clone()), header, Body::Source(source), size)
+    }
+
+    /// A member that is no regular file, with our own header.
+    pub fn other(&mut self, entry: &Entry) -> Result<()> {
+        check_cancelled(&self.options.cancel)?;
+        self.flush_other()?;
+        let header = own_header(entry)?;
+        self.member(Box::new(entry.clone()), header, Body::None, 0)
+    }
+
+    /// Keeps the layer raw: it will have no tree. The first reason counts.
+    pub fn mark_raw(&mut self, reason: impl Into<String>) {
+        let mut reason = reason.into();
+        while reason.len() > REASON_LIMIT {
+            reason.pop();
+        }
+        self.raw_reason.get_or_insert(reason);
+    }
+
+    /// Ends the layer and publishes it.
+    pub fn finish(self) -> Result<LayerInfo> {
+        self.seal()?.publish()
+    }
+
+    /// Adds the end blocks of our own tars, ends the layer and publishes it.
+    pub fn finish_canonical(mut self) -> Result<LayerInfo> {
+        self.trailer(&TRAILER)?;
+        self.finish()
+    }
+
+    /// Ends the layer. It is visible only when it is published, so that its DiffID can be
+    /// checked before.
+    pub fn seal(mut self) -> Result<SealedLayer> {
+        if let Content::Whole { .. } | Content::Stream { .. } = self.content {
+            return Err(Error::format(
+                "layer",
+                "its last file's content is cut short",
+            ));
+        }
+        self.flush_other()?;
+        let (assembled, added) = complete(self.pipeline, self.raw_reason)?;
+        check_cancelled(&self.options.cancel)?;
+        Ok(SealedLayer {
+            store: self.store,
+            durability: self.options.durability,
+            assembled,
+            added,
+            _lease: self.lease,
+        })
+    }
+
+    fn member(
+        &mut self,
+        entry: Box<Entry>,
+        header: Vec<u8>,
+        body: Body,
+        content: u64,
+    ) -> Result<()> {
+        let bytes = header.len() as u64 + content;
+        let unit = Unit::Entry {
+            entry,
+            header,
+            body,
+        };
+        self.pipeline.push(unit, bytes)
+    }
+
+    fn end_content(&mut self) -> Result<()> {
+        match std::mem::replace(&mut self.content, Content::None) {
+            Content::Whole {
+                entry,
+                header,
+                bytes,
+            } => {
+                let size = bytes.len() as u64;
+                self.member(entry, header, Body::Whole(bytes), size)
+            }
+            // Dropping the sender tells the worker that the content is complete.
+            Content::None | Content::Stream { .. } => Ok(()),
+        }
+    }
+
+    fn flush_other(&mut self) -> Result<()> {
+        if self.other.is_empty() {
+            return Ok(());
+        }
+        let bytes = std::mem::take(&mut self.other);
+        let length = bytes.len() as u64;
+        self.pipeline.push(Unit::Other(bytes), length)
+    }
+}
+
+fn own_header(entry: &Entry) -> Result<Vec<u8>> {
+    let mut header = Vec::with_capacity(512 + padding(1));
+    encode_header(entry, &mut header).map_err(|error| Error::unsafe_path(&entry.path, error))?;
+    Ok(header)
+}
+
+/// A layer that is complete and not yet visible.
+pub struct SealedLayer {
+    store: Store,
+    durability: Durability,
+    assembled: Assembled,
+    added: u64,
+    _lease: Lease,
+}
+
+impl SealedLayer {
+    /// The layer's DiffID.
+    pub fn diff_id(&self) -> DiffId {
+        self.assembled.recipe.info.diff_id
+    }
+
+    /// Makes the layer visible, and durable if that was asked for.
+    pub fn publish(mut self) -> Result<LayerInfo> {
+        let diff_id = self.diff_id();
+        let mut added = self.added + self.assembled.added;
+        if let Some(index) = &self.assembled.index {
+            added += self.store.put_tree(&diff_id, index)?;
+        }
+        let info = match self.store.layer(&diff_id)? {
+            Some(mut info) => {
+                info.added_bytes = added;
+                info
+            }
+            None => {
+                self.assembled.recipe.info.added_bytes = added;
+                self.write_recipe(&diff_id)?;
+                self.assembled.recipe.info
+            }
+        };
+        if self.durability == Durability::Now {
+            self.store.sync()?;
+        }
+        Ok(info)
+    }
+
+    fn write_recipe(&mut self, diff_id: &DiffId) -> Result<()> {
+        let bytes = self.assembled.recipe.encode()?;
+        let recipes = &self.store.unsynced().recipes;
+        publish(&self.store, recipes, diff_id, &bytes)?;
+        self.assembled.recipe.info.added_bytes += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+/// Gives `bytes` the name of a layer in `directory`, unless it is taken.
+pub(crate) fn publish(
+    store: &Store,
+    directory: &fastlayer_fs::Directory,
+    diff_id: &DiffId,
+    bytes: &[u8],
+) -> Result<Published> {
+    let mut file = TemporaryFile::new_in(store.staging(), 0o400)?;
+    file.file_mut().write_all(bytes).map_err(|source| {
+        let path = directory.path_to(diff_id.hex().as_bytes());
+        Error::io(format!("cannot write {}", path.display()), source)
+    })?;
+    Ok(file.publish(directory, diff_id.hex().as_bytes())?)
+}

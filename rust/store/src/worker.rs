@@ -1,0 +1,437 @@
+//! The work on a layer's files that can be done out of order: reading, hashing, storing objects.
+//!
+//! A worker takes batches of units and turns each into arenas of tar bytes. It knows neither the
+//! segments nor the layer's hash: that is the assembler's part.
+
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+
+use fastlayer_fs::Metadata;
+use fastlayer_tar::sparse::{Expander, SparseMap};
+use fastlayer_tar::{Entry, padding};
+
+use crate::arena::{ARENA_SIZE, Arena, Arenas, Step};
+use crate::digest::{ContentHasher, ContentId};
+use crate::error::{Error, Result, check_cancelled};
+use crate::file_source::{Adoption, FileSource, PathSource};
+use crate::object::{Birth, INLINE_LIMIT, ObjectWriter};
+use crate::read::read_full;
+use crate::sparse_content::SparseContent;
+use crate::store::Store;
+
+/// Consecutive units of a layer.
+pub(crate) struct Batch {
+    pub(crate) number: u64,
+    pub(crate) units: Vec<Unit>,
+    pub(crate) output: Sender<Result<Arena>>,
+}
+
+/// A piece of work on a layer, in tar order.
+pub(crate) enum Unit {
+    /// A member with its header.
+    Entry {
+        entry: Box<Entry>,
+        header: Vec<u8>,
+        body: Body,
+    },
+    /// Bytes outside of contents.
+    Other(Vec<u8>),
+}
+
+/// The content of a member.
+pub(crate) enum Body {
+    /// It is no file.
+    None,
+    /// To be fetched; zeros up to the block border follow.
+    Source(FileSource),
+    /// Whole, as a tar had it.
+    Whole(Vec<u8>),
+    /// In pieces, as a tar has it.
+    Stream(Receiver<Vec<u8>>),
+    /// The stored pieces of a sparse file.
+    Sparse(Receiver<Vec<u8>>),
+}
+
+/// What all workers of a layer share.
+#[derive(Clone)]
+pub(crate) struct Context {
+    pub(crate) store: Store,
+    pub(crate) arenas: Arenas,
+    pub(crate) cancel: Arc<AtomicBool>,
+    /// Bytes of new objects.
+    pub(crate) added: Arc<AtomicU64>,
+}
+
+/// Works until there are no batches.
+pub(crate) fn run(context: &Context, next: impl Fn() -> Option<Batch>) {
+    while let Some(batch) = next() {
+        let output = batch.output.clone();
+        if let Err(error) = process(context, batch) {
+            // Without a receiver the assembler has failed already and knows why.
+            let _ = output.send(Err(error));
+            return;
+        }
+    }
+}
+
+fn process(context: &Context, batch: Batch) -> Result<()> {
+    let mut work = Work {
+        context,
+        number: batch.number,
+        output: &batch.output,
+        arena: None,
+    };
+    for unit in batch.units {
+        check_cancelled(&context.cancel)?;
+        match unit {
+            Unit::Other(bytes) => work.append(&bytes, Step::Other)?,
+            Unit::Entry {
+                entry,
+                header,
+                body,
+            } => work.member(entry, &header, body)?,
+        }
+    }
+    work.flush()
+}
+
+struct Work<'a> {
+    context: &'a Context,
+    number: u64,
+    output: &'a Sender<Result<Arena>>,
+    arena: Option<Arena>,
+}
+
+impl Work<'_> {
+    /// The arena to fill, with room for at least one byte.
+    fn arena(&mut self) -> Result<&mut Arena> {
+        if self
+            .arena
+            .as_mut()
+            .is_some_and(|arena| arena.space().is_empty())
+        {
+            self.flush()?;
+        }
+        self.arena_with_room(1)
+    }
+
+    /// The arena to fill, with room for `count` bytes: at most [`ARENA_SIZE`].
+    fn arena_with_room(&mut self, count: usize) -> Result<&mut Arena> {
+        if self
+            .arena
+            .as_mut()
+            .is_some_and(|arena| arena.space().len() < count)
+        {
+            self.flush()?;
+        }
+        if self.arena.is_none() {
+            self.arena = Some(self.context.arenas.take(self.number)?);
+        }
+        self.arena.as_mut().ok_or(Error::Interrupted)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        match self.arena.take() {
+            Some(arena) if arena.is_empty() => {
+                self.context.arenas.give_back(arena);
+                Ok(())
+            }
+            Some(arena) => self.output.send(Ok(arena)).map_err(|_| Error::Interrupted),
+            None => Ok(()),
+        }
+    }
+
+    fn append(&mut self, mut bytes: &[u8], step: impl Fn(usize) -> Step) -> Result<()> {
+        while !bytes.is_empty() {
+            let arena = self.arena()?;
+            let count = bytes.len().min(arena.space().len());
+            arena.space()[..count].copy_from_slice(&bytes[..count]);
+            arena.advance(count);
+            arena.steps.push(step(count));
+            bytes = &bytes[count..];
+        }
+        Ok(())
+    }
+
+    fn pad(&mut self, size: u64) -> Result<()> {
+        self.append(&[0; 512][..padding(size)], Step::Other)
+    }
+
+    fn end(&mut self, id: ContentId) -> Result<()> {
+        self.arena_with_room(0)?.steps.push(Step::End(id));
+        Ok(())
+    }
+
+    fn member(&mut self, entry: Box<Entry>, header: &[u8], body: Body) -> Result<()> {
+        let (size, birth) = (entry.size, Birth::of(&entry));
+        let sparse = match body {
+            Body::Sparse(_) => entry.sparse.clone(),
+            _ => None,
+        };
+        let xattrs = !entry.xattrs.is_empty();
+        self.arena()?.steps.push(Step::Entry(entry));
+        self.append(header, Step::Header)?;
+        match body {
+            Body::None => Ok(()),
+            Body::Source(source) => {
+                self.source(size, birth, xattrs, source)?;
+                self.pad(size)
+            }
+            Body::Whole(bytes) => self.bytes(&bytes, birth),
+            Body::Stream(pieces) => self.stream(birth, &pieces),
+            Body::Sparse(pieces) => match sparse {
+                Some(map) => self.sparse(&map, birth, &pieces),
+                None => self.stream(birth, &pieces),
+            },
+        }
+    }
+
+    fn source(&mut self, size: u64, birth: Birth, xattrs: bool, source: FileSource) -> Result<()> {
+        if size == 0 {
+            return self.end(ContentId::of(b""));
+        }
+        match source {
+            FileSource::Bytes(bytes) => self.bytes(&bytes, birth),
+            FileSource::Object(id) => self.object(&id, size),
+            FileSource::Layer {
+                reader,
+                data_offset,
+            } => {
+                let mut bytes = Vec::new();
+                reader.read_range(data_offset, size, &mut bytes)?;
+                self.bytes(&bytes, birth)
+            }
+            FileSource::Path(source) => self.path(size, birth, xattrs, &source),
+        }
+    }
+
+    fn bytes(&mut self, bytes: &[u8], birth: Birth) -> Result<()> {
+        let id = ContentId::of(bytes);
+        self.append(bytes, Step::Content)?;
+        if bytes.len() as u64 > INLINE_LIMIT && self.context.store.put_object(&id, bytes, birth)? {
+            self.count(bytes.len() as u64);
+        }
+        self.end(id)
+    }
+
+    fn object(&mut self, id: &ContentId, size: u64) -> Result<()> {
+        let mut file = self.context.store.open_object(id)?;
+        let what = || format!("object {id}");
+        let count = self
+            .copy(&mut file, size, |_| Ok(()))
+            .map_err(|failure| failure.about(&what()))?;
+        if count != size {
+            return Err(Error::corrupt(
+                what(),
+                format!("it has {count} bytes, not {size}"),
+            ));
+        }
+        self.end(*id)
+    }
+
+    /// Reads `size` bytes into arenas as content, showing each piece to `look`.
+    fn copy(
+        &mut self,
+        file: &mut File,
+        size: u64,
+        mut look: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<u64, Failure> {
+        let mut done = 0;
+        while done < size {
+            check_cancelled(&self.context.cancel)?;
+            let arena = self.arena()?;
+            let room = arena.space().len() as u64;
+            let wanted = usize::try_from(room.min(size - done)).unwrap_or(ARENA_SIZE);
+            let space = &mut arena.space()[..wanted];
+            let count = read_full(file, space).map_err(Failure::Read)?;
+            look(&space[..count])?;
+            arena.advance(count);
+            arena.steps.push(Step::Content(count));
+            done += count as u64;
+            if count < wanted {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
+    fn path(&mut self, size: u64, birth: Birth, xattrs: bool, source: &PathSource) -> Result<()> {
+        if let Some(id) = source.content
+            && size > INLINE_LIMIT
+            && self.context.store.has_object(&id)?
+        {
+            let now = source.directory.stat_child(&source.name)?;
+            if !now.is_unchanged_since(&source.expected) {
+                return Err(changed(source));
+            }
+            return self.object(&id, size);
+        }
+        let mut file = source.directory.open_file(&source.name)?;
+        let adopt = source.adoption == Adoption::Link && !xattrs;
+        let id = if size <= ARENA_SIZE as u64 {
+            self.small_file(&mut file, size, birth, adopt, source)?
+        } else {
+            self.large_file(&mut file, size, birth, adopt, source)?
+        };
+        self.end(id)
+    }
+
+    /// A file that fits into an arena: it is known whether its object exists before it is written.
+    fn small_file(
+        &mut self,
+        file: &mut File,
+        size: u64,
+        birth: Birth,
+        adopt: bool,
+        source: &PathSource,
+    ) -> Result<ContentId> {
+        let length = usize::try_from(size).unwrap_or(ARENA_SIZE);
+        let context = self.context;
+        let arena = self.arena_with_room(length)?;
+        let space = &mut arena.space()[..length];
+        let count =
+            read_full(file, space).map_err(|error| Failure::Read(error).about(&shown(source)))?;
+        check_unchanged(file, count as u64 == size, source)?;
+        let id = ContentId::of(space);
+        if size > INLINE_LIMIT {
+            let new = if adopt {
+                strip_overlay_attributes(file)?;
+                context.store.adopt_object(&id, file)?
+            } else {
+                context.store.put_object(&id, space, birth)?
+            };
+            if new {
+                context.added.fetch_add(size, Ordering::Relaxed);
+            }
+        }
+        arena.advance(length);
+        arena.steps.push(Step::Content(length));
+        Ok(id)
+    }
+
+    fn large_file(
+        &mut self,
+        file: &mut File,
+        size: u64,
+        birth: Birth,
+        adopt: bool,
+        source: &PathSource,
+    ) -> Result<ContentId> {
+        let store = self.context.store.clone();
+        let mut hasher = ContentHasher::new();
+        let mut writer = match adopt {
+            true => None,
+            false => Some(ObjectWriter::new(&store)?),
+        };
+        let count = self
+            .copy(file, size, |bytes| {
+                hasher.update(bytes);
+                writer.as_mut().map_or(Ok(()), |writer| writer.write(bytes))
+            })
+            .map_err(|failure| failure.about(&shown(source)))?;
+        check_unchanged(file, count == size, source)?;
+        let id = hasher.finish();
+        let new = match writer {
+            Some(writer) => writer.publish(&store, &id, birth)?,
+            None => {
+                strip_overlay_attributes(file)?;
+                store.adopt_object(&id, file)?
+            }
+        };
+        if new {
+            self.count(size);
+        }
+        Ok(id)
+    }
+
+    fn stream(&mut self, birth: Birth, pieces: &Receiver<Vec<u8>>) -> Result<()> {
+        let store = self.context.store.clone();
+        let mut hasher = ContentHasher::new();
+        let mut writer = ObjectWriter::new(&store)?;
+        let mut size = 0;
+        for piece in pieces {
+            check_cancelled(&self.context.cancel)?;
+            hasher.update(&piece);
+            writer.write(&piece)?;
+            size += piece.len() as u64;
+            self.append(&piece, Step::Content)?;
+        }
+        let id = hasher.finish();
+        if writer.publish(&store, &id, birth)? {
+            self.count(size);
+        }
+        self.end(id)
+    }
+
+    fn sparse(&mut self, map: &SparseMap, birth: Birth, pieces: &Receiver<Vec<u8>>) -> Result<()> {
+        let context = self.context;
+        let mut content = SparseContent::new(&context.store, &context.cancel)?;
+        let mut expander = Expander::new(map);
+        for piece in pieces {
+            expander.feed(&piece, |stretch| content.push(stretch))?;
+            self.append(&piece, Step::Other)?;
+        }
+        expander.finish(|stretch| content.push(stretch))?;
+        let (id, added) = content.publish(birth)?;
+        self.count(added);
+        self.end(id)
+    }
+
+    fn count(&self, bytes: u64) {
+        self.context.added.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// What went wrong while copying: the caller knows what was being read.
+enum Failure {
+    Read(std::io::Error),
+    Other(Error),
+}
+
+impl Failure {
+    fn about(self, what: &str) -> Error {
+        match self {
+            Self::Read(source) => Error::io(format!("cannot read {what}"), source),
+            Self::Other(error) => error,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+fn shown(source: &PathSource) -> String {
+    source.directory.path_to(&source.name).display().to_string()
+}
+
+fn changed(source: &PathSource) -> Error {
+    Error::Source {
+        path: shown(source),
+        detail: "the file changed while it was read".to_owned(),
+    }
+}
+
+fn check_unchanged(file: &File, complete: bool, source: &PathSource) -> Result<()> {
+    let now = Metadata::of(file).map_err(|errno| Error::io(shown(source), errno))?;
+    if complete && now.is_unchanged_since(&source.expected) {
+        return Ok(());
+    }
+    Err(changed(source))
+}
+
+/// What overlayfs left on a file that was copied up says nothing outside of its mount.
+fn strip_overlay_attributes(file: &File) -> Result<()> {
+    use fastlayer_fs::xattr;
+    let failed = |errno| Error::io("cannot strip an adopted file's attributes", errno);
+    for name in xattr::all(file).map_err(failed)?.into_keys() {
+        if name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.") {
+            xattr::remove(file, &name).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
