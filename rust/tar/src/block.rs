@@ -87,13 +87,17 @@ fn number(field: &[u8], name: &'static str) -> Result<i64, ErrorKind> {
 /// either sum will do.
 fn checksum_matches(block: &[u8; BLOCK_SIZE]) -> bool {
     let field = &block[148..156];
-    let sum = |bytes: &[u8]| bytes.iter().map(|&byte| i64::from(byte)).sum::<i64>();
-    let high = |bytes: &[u8]| bytes.iter().filter(|&&byte| byte >= 0x80).count() as i64;
-    let unsigned = sum(block) - sum(field) + 8 * i64::from(b' ');
-    let signed = unsigned - 256 * (high(block) - high(field));
-    octal(field)
-        .and_then(|stored| i64::try_from(stored).ok())
-        .is_some_and(|stored| stored == unsigned || stored == signed)
+    let sum = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
+    let high = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte >> 7)).sum::<u32>();
+    let unsigned = sum(block) - sum(field) + 8 * u32::from(b' ');
+    let Some(stored) = octal(field) else {
+        return false;
+    };
+    if stored == u64::from(unsigned) {
+        return true;
+    }
+    let signed = i64::from(unsigned) - 256 * i64::from(high(block) - high(field));
+    i64::try_from(stored).is_ok_and(|stored| stored == signed)
 }
 
 fn dialect(block: &[u8; BLOCK_SIZE]) -> Dialect {
