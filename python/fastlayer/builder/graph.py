@@ -7,15 +7,14 @@ refer to each other by their index in the Dockerfile, always to an earlier one. 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from fastlayer.dockerfile import Mount
+from fastlayer.dockerfile.value import Value
 from fastlayer.oci.config import ImageConfig, RuntimeConfig
 from fastlayer.oci.platform import Platform
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Value, kw_only=False):
     """Where an instruction stands; ``file`` as the user named it."""
 
     file: str
@@ -25,8 +24,7 @@ class Place:
         return f"{self.file}:{self.line}"
 
 
-@dataclass(frozen=True, slots=True)
-class BaseImage:
+class BaseImage(Value, kw_only=False):
     """An image of the store that a stage starts from or copies from."""
 
     name: str
@@ -41,20 +39,17 @@ class BaseImage:
         return self.config.diff_ids
 
 
-@dataclass(frozen=True, slots=True)
-class FromContext:
+class FromContext(Value, kw_only=False):
     """Files of the build context."""
 
 
-@dataclass(frozen=True, slots=True)
-class FromStage:
+class FromStage(Value, kw_only=False):
     """The tree of an earlier stage."""
 
     index: int
 
 
-@dataclass(frozen=True, slots=True)
-class FromImage:
+class FromImage(Value, kw_only=False):
     """The tree of an image."""
 
     image: BaseImage
@@ -63,15 +58,13 @@ class FromImage:
 Origin = FromContext | FromStage | FromImage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigStep:
+class ConfigStep(Value):
     """An instruction that changes the config alone; its change is in the stage's config already."""
 
     created_by: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayerStep:
+class LayerStep(Value):
     """What the steps that make a layer have in common."""
 
     place: Place
@@ -82,7 +75,6 @@ class LayerStep:
     created_by: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkdirStep(LayerStep):
     """WORKDIR other than ``/``: the directory is made where it is missing."""
 
@@ -91,7 +83,6 @@ class WorkdirStep(LayerStep):
     """Who owns what is made: the USER in force."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FileStep(LayerStep):
     """COPY or ADD."""
 
@@ -109,8 +100,7 @@ class FileStep(LayerStep):
     link: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedMount:
+class PlannedMount(Value, kw_only=False):
     """A ``RUN --mount`` and, where it takes files from somewhere, from where."""
 
     mount: Mount
@@ -120,15 +110,13 @@ class PlannedMount:
     """``None`` where it takes no files."""
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(Value, kw_only=False):
     """A heredoc with ``#!``: a file that is mounted into the step and run."""
 
     name: str
     content: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunStep(LayerStep):
     """RUN."""
 
@@ -148,8 +136,7 @@ class RunStep(LayerStep):
 Step = ConfigStep | WorkdirStep | FileStep | RunStep
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedStage:
+class PlannedStage(Value):
     """A stage: what it starts from, what it does, and the config it ends with."""
 
     index: int
@@ -178,8 +165,7 @@ class PlannedStage:
         return frozenset(found)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Value):
     """The stages that the target needs, by index, and which one is the target."""
 
     file: str

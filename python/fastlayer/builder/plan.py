@@ -101,7 +101,7 @@ class _Planner:
             stage = self._stages[target]
             section = mutate.add_labels(stage.runtime, self._options.labels.items())
             labelled = mutate.with_runtime(stage.config, section)
-            self._stages[target] = replace(stage, config=labelled)
+            self._stages[target] = stage.replace(config=labelled)
         warnings = [(warning.message, warning.line) for warning in self._dockerfile.warnings]
         unused = self._globals.unused()
         if unused:
@@ -255,7 +255,7 @@ class _Planner:
                 steps.append(step)
                 continue
             number += 1
-            steps.append(replace(step, name=f"{_head(shown, number, total)} {step.name}"))
+            steps.append(step.replace(name=f"{_head(shown, number, total)} {step.name}"))
         return PlannedStage(
             index=stage.index,
             name=name,
