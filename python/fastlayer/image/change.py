@@ -64,18 +64,27 @@ def apply_changes(config: ImageConfig, changes: Iterable[str]) -> ImageConfig:
     command_set = False
     for text in changes:
         word, rest = _split(text)
-        if word == "ONBUILD":
-            dockerfile.parse_trigger(rest, file=_FILE)  # it must be an instruction
-            section = replace(section, on_build=(*section.on_build, rest))
-            continue
-        instruction = dockerfile.parse_trigger(text, file=_FILE)
-        instruction = dockerfile.expand_instruction(instruction, section.environment())
-        changed = apply_instruction(section, instruction, command_set=command_set)
-        if changed is None:
-            raise DockerfileError(f"{instruction.name} is not a valid change command", file=_FILE)
-        section = changed
-        command_set = command_set or isinstance(instruction, dockerfile.Cmd)
+        try:
+            if word == "ONBUILD":
+                dockerfile.parse_trigger(rest, file=_FILE)  # it must be an instruction
+                section = replace(section, on_build=(*section.on_build, rest))
+                continue
+            section = _changed(section, text, command_set=command_set)
+        except DockerfileError as error:
+            raise DockerfileError(
+                error.message, hint=error.hint, file=f"{_FILE} {text!r}"
+            ) from error
+        command_set = command_set or word == "CMD"
     return with_runtime(config, section)
+
+
+def _changed(section: RuntimeConfig, text: str, *, command_set: bool) -> RuntimeConfig:
+    instruction = dockerfile.parse_trigger(text, file=_FILE)
+    instruction = dockerfile.expand_instruction(instruction, section.environment())
+    changed = apply_instruction(section, instruction, command_set=command_set)
+    if changed is None:
+        raise DockerfileError(f"{instruction.name} is not a valid change command", file=_FILE)
+    return changed
 
 
 def _split(text: str) -> tuple[str, str]:
