@@ -128,7 +128,7 @@ impl Context {
             ignore: state,
             ..FilterState::default()
         };
-        let entries = walker.walk(&start.path, state, ignored, self.threads)?;
+        let entries = walker.walk(&start, state, ignored, self.threads)?;
         if ignored && entries.is_empty() {
             return Err(ignored_error());
         }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use fastlayer_fs::filesystem::FileSystem;
-use fastlayer_fs::{Directory, Kind, Metadata, RootDir, xattr};
+use fastlayer_fs::{Directory, EntryList, EntryName, Kind, Metadata, RootDir, xattr};
 use rustix::io::Errno;
 
 use crate::entry::{Entry, join_path};
@@ -63,6 +63,8 @@ impl Verdict {
 
 struct Job {
     path: Vec<u8>,
+    /// The device that its parent's listing found it on.
+    dev: u64,
     state: FilterState,
     /// The directory itself is left out: being refused to read it is no error.
     left_out: bool,
@@ -87,14 +89,15 @@ impl Walker<'_> {
     /// matchers know of it.
     pub(crate) fn walk(
         &self,
-        start: &[u8],
+        start: &Entry,
         state: FilterState,
         left_out: bool,
         threads: usize,
     ) -> Result<Vec<Entry>> {
         let queue = Mutex::new(Queue {
             jobs: vec![Job {
-                path: start.to_vec(),
+                path: start.path.clone(),
+                dev: start.metadata.dev,
                 state,
                 left_out,
                 slot: 0,
@@ -148,8 +151,7 @@ impl Walker<'_> {
     /// The entries of one directory, and a job for each directory among them. Slots are counted
     /// from 0 here.
     fn list(&self, job: &Job) -> Result<(Vec<Found>, Vec<Job>)> {
-        let opened = self.root.directory().open_descendant(&job.path);
-        let directory = match opened {
+        let directory = match self.root.directory().open_descendant(&job.path) {
             Err(error) if job.left_out && error.errno() == Some(Errno::ACCESS) => {
                 return Ok((Vec::new(), Vec::new()));
             }
@@ -159,46 +161,68 @@ impl Walker<'_> {
             }
             result => result?,
         };
-        let names = directory.entries()?;
-        let own = directory.metadata()?;
-        let trusted = self.trust.of(own.dev, || FileSystem::of(&directory));
+        let names = EntryList::read(&directory)
+            .map_err(|errno| fastlayer_fs::Error::new("list", directory.path(), errno))?;
+        let trusted = self.trust.of(job.dev, || FileSystem::of(&directory));
         let (mut found, mut jobs) = (Vec::with_capacity(names.len()), Vec::new());
         let mut state = FilterState::default();
         for name in names.iter() {
-            if name.kind == Some(Kind::Socket) {
-                continue;
-            }
-            let path = join_path(&job.path, name.name);
-            let verdict = self.evaluate(&path, &job.state, &mut state);
-            let out = verdict.leaves_out();
-            let may_be_directory = matches!(name.kind, None | Some(Kind::Directory));
-            if out && (!may_be_directory || !self.could_keep_below(&path, &verdict)) {
-                continue;
-            }
-            let Some(metadata) = fastlayer_fs::error::optional(directory.stat_child(name.name))?
-            else {
+            let Some(mut one) = self.look(job, &directory, trusted, &name, &mut state)? else {
                 continue;
             };
-            let is_directory = metadata.kind == Kind::Directory;
-            if metadata.kind == Kind::Socket || (out && !is_directory) {
-                continue;
-            }
-            let slot = is_directory.then_some(jobs.len());
-            if let Some(slot) = slot {
+            if one.entry.metadata.kind == Kind::Directory {
+                one.slot = Some(jobs.len());
                 jobs.push(Job {
-                    path: path.clone(),
+                    path: one.entry.path.clone(),
+                    dev: one.entry.metadata.dev,
                     state: state.clone(),
-                    left_out: out,
-                    slot,
+                    left_out: one.left_out,
+                    slot: jobs.len(),
                 });
             }
-            found.push(Found {
-                entry: self.entry(&directory, &own, trusted, path, name.name, metadata)?,
-                left_out: out,
-                slot,
-            });
+            found.push(one);
         }
         Ok((found, jobs))
+    }
+
+    /// One name of a directory, unless it is left out and nothing below it can be put back.
+    fn look(
+        &self,
+        job: &Job,
+        directory: &Directory,
+        trusted: bool,
+        name: &EntryName<'_>,
+        state: &mut FilterState,
+    ) -> Result<Option<Found>> {
+        if name.kind == Some(Kind::Socket) {
+            return Ok(None);
+        }
+        let path = join_path(&job.path, name.name);
+        let verdict = self.evaluate(&path, &job.state, state);
+        let left_out = verdict.leaves_out();
+        let may_be_directory = matches!(name.kind, None | Some(Kind::Directory));
+        if left_out && !(may_be_directory && self.could_keep_below(&path, &verdict)) {
+            return Ok(None);
+        }
+        // Gone since the names were read: as if it had never been.
+        let Some(metadata) = directory.find_child(name.name)? else {
+            return Ok(None);
+        };
+        let is_directory = metadata.kind == Kind::Directory;
+        if metadata.kind == Kind::Socket || (left_out && !is_directory) {
+            return Ok(None);
+        }
+        let trusted = if metadata.dev == job.dev {
+            trusted
+        } else {
+            let open = || directory.open_path(name.name).map_err(into_io);
+            self.trust.of(metadata.dev, || FileSystem::of(open()?))
+        };
+        Ok(Some(Found {
+            entry: self.entry(directory, trusted, path, name.name, metadata)?,
+            left_out,
+            slot: None,
+        }))
     }
 
     /// What the three matchers say of `path`; puts into `own` what they know for below it.
@@ -229,18 +253,11 @@ impl Walker<'_> {
     fn entry(
         &self,
         directory: &Directory,
-        own: &Metadata,
-        directory_trusted: bool,
+        trusted: bool,
         path: Vec<u8>,
         name: &[u8],
         metadata: Metadata,
     ) -> Result<Entry> {
-        let trusted = if metadata.dev == own.dev {
-            directory_trusted
-        } else {
-            let look = || FileSystem::of(directory.open_path(name).map_err(into_io)?);
-            self.trust.of(metadata.dev, look)
-        };
         let known = if trusted {
             self.cache.lookup(&metadata)
         } else {

@@ -82,7 +82,7 @@ impl Directory {
 
     /// All names in the directory, sorted by bytes. One thread at a time.
     pub fn entries(&self) -> Result<EntryList> {
-        EntryList::read(&self.fd).map_err(|errno| Error::new("list", &self.path, errno))
+        EntryList::read_from_start(&self.fd).map_err(|errno| Error::new("list", &self.path, errno))
     }
 
     /// Metadata of `name`, not following a symbolic link.

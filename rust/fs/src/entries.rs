@@ -38,20 +38,23 @@ pub struct EntryList {
 }
 
 impl EntryList {
-    /// Reads all names of the directory `fd` from its beginning.
+    /// Reads the names of the directory `fd` from where its offset stands: all of them, when it was
+    /// just opened. Saves a call a directory over [`crate::Directory::entries`].
     ///
-    /// The descriptor's offset moves: two threads must not read one descriptor at a time.
+    /// The offset moves: two threads must not read one descriptor at a time.
     pub fn read(fd: impl AsFd) -> io::Result<Self> {
         let mut list = Self::default();
-        list.read_again(fd)?;
+        list.append(fd)?;
         Ok(list)
     }
 
-    /// Replaces the list with the names of `fd`, keeping the memory.
-    pub fn read_again(&mut self, fd: impl AsFd) -> io::Result<()> {
-        self.names.clear();
-        self.rows.clear();
+    /// Reads all names of the directory `fd`, wherever its offset stands.
+    pub fn read_from_start(fd: impl AsFd) -> io::Result<Self> {
         seek(&fd, SeekFrom::Start(0))?;
+        Self::read(fd)
+    }
+
+    fn append(&mut self, fd: impl AsFd) -> io::Result<()> {
         let mut buffer = [MaybeUninit::uninit(); BUFFER_SIZE];
         let mut directory = RawDir::new(&fd, &mut buffer);
         while let Some(entry) = directory.next() {
