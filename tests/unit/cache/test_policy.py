@@ -1,0 +1,119 @@
+"""Which record may be used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fastlayer.cache.index import StepRecord
+from fastlayer.cache.keys import KeyParts
+from fastlayer.cache.policy import StepCache
+
+PARTS = KeyParts("t0", ("RUN", "make"), ("a",), ("env A=1",))
+
+
+class Layers:
+    """Stands for the store: which layers there are, and how often a tree was hashed."""
+
+    def __init__(self, *diff_ids: str) -> None:
+        self.diff_ids = set(diff_ids)
+        self.hashed = 0
+
+    def layer(self, diff_id: str) -> object | None:
+        return diff_id if diff_id in self.diff_ids else None
+
+    def tree_id(self, chain: Sequence[str]) -> str:
+        self.hashed += 1
+        return "tree of " + ",".join(chain)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "build.sqlite"
+
+
+def record(parts: KeyParts, diff_id: str, tree: str = "t1") -> StepRecord:
+    return StepRecord(
+        key=parts.key(),
+        input_tree=parts.tree,
+        diff_id=diff_id,
+        tree=tree,
+        created="2026-01-01T00:00:00Z",
+        seconds=1.0,
+        size=1,
+        description="RUN make",
+        place="p",
+        parts=parts.fingerprints(),
+    )
+
+
+def test_found_only_while_the_layer_is_there(path: Path) -> None:
+    layers = Layers("d1")
+    cache = StepCache(layers, path)
+    cache.record(record(PARTS, "d1"), ["d1"])
+    assert cache.lookup(PARTS) is not None
+    assert cache.miss_reason(PARTS, "p") == "its layer is no longer in the store"
+    layers.diff_ids.clear()
+    assert cache.lookup(PARTS) is None
+
+
+def test_no_cache_looks_at_nothing_and_records(path: Path) -> None:
+    layers = Layers("d1")
+    cache = StepCache(layers, path, use=False)
+    cache.record(record(PARTS, "d1"), ["d1"])
+    assert cache.lookup(PARTS) is None
+    assert cache.same_result(PARTS, "t1") is None
+    assert cache.miss_reason(PARTS, "p") == "--no-cache"
+    cache.close()
+    assert StepCache(layers, path).lookup(PARTS) is not None
+
+
+def test_early_cut_off_is_for_the_same_instruction(path: Path) -> None:
+    cache = StepCache(Layers("d1"), path)
+    cache.record(record(PARTS, "d1"), ["d1"])
+    other_inputs = replace(PARTS, inputs=("b",))
+    assert cache.lookup(other_inputs) is None
+    found = cache.same_result(other_inputs, "t1")
+    assert found is not None
+    assert found.diff_id == "d1"
+    assert cache.same_result(other_inputs, "t2") is None
+    assert cache.same_result(replace(PARTS, instruction=("RUN", "touch")), "t1") is None
+    assert cache.same_result(replace(PARTS, tree="t9"), "t1") is None
+
+
+def test_a_tree_is_hashed_once_for_all_builds(path: Path) -> None:
+    layers = Layers()
+    cache = StepCache(layers, path)
+    assert cache.tree(["a", "b"]) == "tree of a,b"
+    cache.close()
+    again = StepCache(layers, path)
+    assert again.tree(["a", "b"]) == "tree of a,b"
+    assert layers.hashed == 1
+
+
+def test_strict_mode_goes_by_layers(path: Path) -> None:
+    layers = Layers()
+    cache = StepCache(layers, path, strict=True)
+    assert cache.tree(["a"]) != cache.tree(["b"])
+    assert layers.hashed == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"tree": "t9"}, "what it starts from changed"),
+        ({"instruction": ("RUN", "x")}, "the instruction changed"),
+        ({"inputs": ("z",)}, "the content of its inputs changed"),
+        (
+            {"inputs": ("z",), "configuration": ()},
+            "the content of its inputs, its environment or settings changed",
+        ),
+    ],
+)
+def test_reasons_of_a_miss(path: Path, change: dict[str, object], reason: str) -> None:
+    cache = StepCache(Layers("d1"), path)
+    assert cache.miss_reason(PARTS, "p") is None
+    cache.record(record(PARTS, "d1"), ["d1"])
+    assert cache.miss_reason(replace(PARTS, **change), "p") == reason  # type: ignore[arg-type]

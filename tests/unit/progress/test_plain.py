@@ -1,0 +1,119 @@
+"""The plain renderer against texts as BuildKit prints them."""
+
+from __future__ import annotations
+
+import io
+
+from fastlayer.progress.events import (
+    BuildFinished,
+    BuildWarning,
+    Event,
+    StepFinished,
+    StepOutput,
+    StepStarted,
+    StepStatus,
+)
+from fastlayer.progress.plain import PlainRenderer
+
+
+def shown(*events: Event) -> str:
+    stream = io.StringIO()
+    renderer = PlainRenderer(stream)
+    for event in events:
+        renderer.event(event)
+    renderer.close()
+    return stream.getvalue()
+
+
+def test_steps_one_after_the_other() -> None:
+    text = shown(
+        StepStarted(1, "[1/2] FROM docker.io/library/debian:bookworm", 0.0),
+        StepFinished(1, 0.0, 0.0, cached=True),
+        StepStarted(2, "[2/2] RUN make", 1.0),
+        StepOutput(2, 1, b"one\ntw", 1.25),
+        StepOutput(2, 1, b"o\n", 1.5),
+        StepOutput(2, 2, b"oops\r\n", 1.75),
+        StepFinished(2, 2.0, 1.04, added_bytes=10),
+        BuildFinished("sha256:1", 1, 1, 2.04, 1_270_000_000),
+    )
+    assert text == (
+        "#1 [1/2] FROM docker.io/library/debian:bookworm\n"
+        "#1 CACHED\n"
+        "\n"
+        "#2 [2/2] RUN make\n"
+        "#2 0.250 one\n"
+        "#2 0.500 two\n"
+        "#2 0.750 oops\n"
+        "#2 DONE 1.0s\n"
+        "\n"
+        "2 steps: 1 cached, 1 ran; 2.0s, 1.27GB added\n"
+    )
+
+
+def test_the_other_step_waits_for_its_turn() -> None:
+    text = shown(
+        StepStarted(1, "[a] RUN one", 0.0),
+        StepStarted(2, "[b] RUN two", 0.0),
+        StepOutput(1, 1, b"a1\n", 0.1),
+        StepOutput(2, 1, b"b1\n", 0.2),
+        StepOutput(1, 1, b"a2\n", 0.3),
+        StepFinished(1, 0.4, 0.4),
+        StepOutput(2, 1, b"b2\n", 0.5),
+        StepFinished(2, 0.6, 0.6),
+    )
+    assert text == (
+        "#1 [a] RUN one\n#1 0.100 a1\n#1 0.300 a2\n#1 DONE 0.4s\n"
+        "\n"
+        "#2 [b] RUN two\n#2 0.200 b1\n#2 0.500 b2\n#2 DONE 0.6s\n"
+    )
+
+
+def test_a_silent_step_gives_its_turn_away_and_takes_it_again() -> None:
+    text = shown(
+        StepStarted(1, "[a] RUN one", 0.0),
+        StepStarted(2, "[b] RUN two", 0.0),
+        StepOutput(2, 1, b"b1\n", 2.0),
+        StepFinished(2, 2.1, 2.1),
+        StepFinished(1, 3.0, 3.0),
+    )
+    assert text == (
+        "#1 [a] RUN one\n#1 ...\n"
+        "\n"
+        "#2 [b] RUN two\n#2 2.000 b1\n#2 DONE 2.1s\n"
+        "\n"
+        "#1 [a] RUN one\n#1 DONE 3.0s\n"
+    )
+
+
+def test_failure_cancellation_status_and_warning() -> None:
+    text = shown(
+        BuildWarning("the stage name is not in lower case", "Dockerfile", 3),
+        StepStarted(1, "[1/1] RUN false", 0.0),
+        StepStatus(1, "not cached: the instruction changed", 0.0),
+        StepStatus(1, "moved", 0.0, current=1500, total=3000),
+        StepOutput(1, 2, b"no newline", 0.5),
+        StepFinished(1, 1.0, 1.0, error="Dockerfile:4: RUN false: exit code 1"),
+        StepStarted(2, "[x] RUN sleep", 1.0),
+        StepFinished(2, 1.0, 0.0, error="the build was stopped", canceled=True),
+    )
+    assert text == (
+        "warning: Dockerfile:3: the stage name is not in lower case\n"
+        "\n"
+        "#1 [1/1] RUN false\n"
+        "#1 not cached: the instruction changed\n"
+        "#1 moved 1.5kB / 3kB\n"
+        "#1 1.000 no newline\n"
+        "#1 ERROR: Dockerfile:4: RUN false: exit code 1\n"
+        "\n"
+        "#2 [x] RUN sleep\n"
+        "#2 CANCELED\n"
+    )
+
+
+def test_what_is_held_back_shows_at_the_end() -> None:
+    text = shown(
+        StepStarted(1, "[a] RUN one", 0.0),
+        StepStarted(2, "[b] RUN two", 0.0),
+        StepOutput(2, 1, b"b1\n", 0.1),
+    )
+    assert text == "#1 [a] RUN one\n#1 ...\n\n#2 [b] RUN two\n#2 0.100 b1\n"
