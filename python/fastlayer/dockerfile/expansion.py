@@ -200,11 +200,13 @@ class WordReader:
         raise _SyntaxError("unexpected end of statement while looking for matching double-quote")
 
     def _angle(self) -> str:
-        """``<`` or ``<<`` with the blanks behind it, which belong to a heredoc's opener."""
+        """``<``, ``<<`` or ``<<-``; the blanks behind them belong to a heredoc's opener."""
         start = self._position
         self._position += 1
         if self._peek() == "<":
             self._position += 1
+            if self._peek() == "-":
+                self._position += 1
             while (blank := self._peek()) and blank in _HEREDOC_BLANKS:
                 self._position += 1
         return self.text[start : self._position]

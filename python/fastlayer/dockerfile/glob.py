@@ -47,6 +47,11 @@ def parse_glob(pattern: str) -> Tokens:
 
 def match_at(tokens: Tokens, text: str, start: int, *, longest: bool) -> int | None:
     """Where a match that starts at ``start`` ends, or ``None`` where there is no match."""
+    return _scan(tokens, text, start, longest=longest)[0]
+
+
+def _scan(tokens: Tokens, text: str, start: int, *, longest: bool) -> tuple[int | None, int]:
+    """As :func:`match_at`, and how far the text had to be read."""
     final = len(tokens)
     states = _closure({0}, tokens)
     best = None
@@ -55,9 +60,9 @@ def match_at(tokens: Tokens, text: str, start: int, *, longest: bool) -> int | N
         if final in states:
             best = position
             if not longest:
-                return best
+                return best, position
         if not states or position == len(text):
-            return best
+            return best, position
         states = _closure(_step(states, tokens, text[position]), tokens)
         position += 1
 
@@ -111,15 +116,25 @@ def replace(pattern: str, replacement: str, text: str, *, every: bool) -> str:
     position = 0
     last_end = -1
     while position <= len(text):
-        end = match_at(tokens, text, position, longest=True)
-        if end is not None and (end > position or position != last_end):
+        end, read = _scan(tokens, text, position, longest=True)
+        if end is None:
+            following = position + 1
+            if read - position > len(tokens) and "\n" not in tokens:
+                # Some ``*`` was reached and what follows it is nowhere on this line, so starting
+                # later on the line cannot help: without this the search would be quadratic.
+                line_end = text.find("\n", position)
+                following = max(following, len(text) if line_end < 0 else line_end)
+            done.append(text[position:following])
+            position = following
+            continue
+        if end > position or position != last_end:
             done.append(replacement)
             last_end = end
             if not every:
                 return "".join(done) + text[end:]
-        if end is not None and end > position:
+        if end > position:
             position = end
-            continue
-        done.append(text[position : position + 1])
-        position += 1
+        else:
+            done.append(text[position : position + 1])
+            position += 1
     return "".join(done)

@@ -31,9 +31,9 @@ from fastlayer.dockerfile.instructions import (
 )
 from fastlayer.dockerfile.mount_flags import resolve_mount
 from fastlayer.dockerfile.ports import parse_port
-from fastlayer.dockerfile.quoting import quote
 from fastlayer.dockerfile.signals import check_signal
 from fastlayer.dockerfile.source import InstructionError, fail
+from fastlayer.dockerfile.suggestion import did_you_mean
 from fastlayer.dockerfile.value import Value
 
 
@@ -138,15 +138,27 @@ def _from(instruction: From, expander: _Expander) -> From:
     base = expander.word(instruction.base)
     if not base:
         raise InstructionError(
-            f"base name ({instruction.base}) should not be blank", token=instruction.base
+            f"base name ({instruction.base}) should not be blank",
+            hint=_hint(expander),
+            token=instruction.base,
         )
     platform = expander.word(instruction.platform)
     if instruction.platform and not platform:
         raise InstructionError(
             f"empty platform value from expression {instruction.platform}",
+            hint=_hint(expander),
             token=instruction.platform,
         )
     return instruction.replace(base=base, platform=platform)
+
+
+def _hint(expander: _Expander) -> str | None:
+    """What to do about the first name that is not set."""
+    for name in sorted(expander.unset):
+        return did_you_mean(name, expander.environment, prefix="$") or (
+            f"declare ARG {name} before the first FROM, or give it by --build-arg {name}=VALUE"
+        )
+    return None
 
 
 def _arg(instruction: Arg, expander: _Expander) -> Arg:
@@ -228,9 +240,7 @@ def _volume(instruction: Volume, expander: _Expander) -> Volume:
     paths = tuple(expander.word(path) for path in instruction.paths)
     for written, path in zip(instruction.paths, paths, strict=True):
         if not path:
-            raise InstructionError(
-                f"VOLUME specified can not be an empty string ({quote(written)})", token=written
-            )
+            raise InstructionError("VOLUME specified can not be an empty string", token=written)
     return instruction.replace(paths=paths)
 
 

@@ -73,4 +73,24 @@ def fail(
     DockerfileError
         Always.
     """
-    raise DockerfileError(message, hint=hint, file=file, line=line, column=column, source=source)
+    raise DockerfileError(
+        _printable(message),
+        hint=None if hint is None else _printable(hint),
+        file=file,
+        line=line,
+        column=column,
+        source=None if source is None else _printable(source),
+    )
+
+
+def _printable(text: str) -> str:
+    """The text with U+FFFD for control characters: a file must not steer the terminal.
+
+    Each stays one character, so that columns stay true.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() or character in "\t\xa0\u3000" else "\ufffd"
+        for character in text
+    )

@@ -1,0 +1,1 @@
+"""What BuildKit makes of Dockerfiles, from the test data of it and of real repositories."""
