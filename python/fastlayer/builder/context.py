@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +78,8 @@ class BuildContext:
             if self._files is not None and self.root is not None:
                 self._files.save()
             if self._temporary is not None:
-                shutil.rmtree(self._temporary, ignore_errors=True)
+                os.rmdir(self._temporary)
+                self._temporary = None
 
 
 def check_directory(text: str) -> str:

@@ -51,6 +51,7 @@ UNSUPPORTED = {
 UNSUPPORTED_SWITCHES = {
     "--check": "",
     "--compress": "a local build sends no context",
+    "--pull": "fastlayer load the newer base image first",
     "--push": "write an archive with -o type=oci,dest=FILE, and push that",
     "--squash": "",
 }
@@ -126,23 +127,8 @@ def _only_false(context: click.Context, parameter: click.Parameter, value: str |
 @click.option("--load", is_flag=True, hidden=True, expose_value=False)
 @click.option("--rm/--no-rm", default=True, hidden=True, expose_value=False)
 @click.option("--force-rm", is_flag=True, hidden=True, expose_value=False)
-@click.option("--pull", is_flag=False, flag_value="true", hidden=True)
-@click.option(
-    "--provenance",
-    is_flag=False,
-    flag_value="true",
-    hidden=True,
-    expose_value=False,
-    callback=_only_false,
-)
-@click.option(
-    "--sbom",
-    is_flag=False,
-    flag_value="true",
-    hidden=True,
-    expose_value=False,
-    callback=_only_false,
-)
+@click.option("--provenance", hidden=True, expose_value=False, callback=_only_false)
+@click.option("--sbom", hidden=True, expose_value=False, callback=_only_false)
 @_refused
 @click.pass_context
 def command(
@@ -162,7 +148,6 @@ def command(
     iidfile: str | None,
     quiet: bool,
     progress: str | None,
-    pull: str | None,
 ) -> None:
     """Build an image from a Dockerfile.
 
@@ -173,10 +158,6 @@ def command(
     from fastlayer.cli.location import open_store
     from fastlayer.progress import renderer
 
-    if pull is not None and pull.lower() not in {"false", "0"}:
-        raise UsageError(
-            "build --pull is not supported", hint="fastlayer load the newer base image first"
-        )
     if os.environ.get("SOURCE_DATE_EPOCH"):
         raise UsageError(
             "SOURCE_DATE_EPOCH is set, and clamping times to it is not supported",

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from fastlayer.builder.graph import Place, PlannedMount, RunStep, Script
 from fastlayer.builder.state import StageState, clean_path, unsupported
 from fastlayer.builder.steps.config_step import with_shell
-from fastlayer.builder.steps.run_mounts import MountSet, mount_parts
 from fastlayer.builder.workplace import Prepared, Workplace
 from fastlayer.cache.keys import KeyParts
 from fastlayer.dockerfile import (
@@ -93,7 +92,12 @@ def prepare(
     step: RunStep, chain: tuple[str, ...], tree: str, workplace: Workplace, output: Output
 ) -> Prepared:
     """Key the step on a chain whose tree id is ``tree``; ``output`` gets what it writes."""
-    inputs, specifications = mount_parts(step.mounts, workplace)
+    inputs: tuple[str, ...] = ()
+    specifications: tuple[str, ...] = ()
+    if step.mounts:
+        from fastlayer.builder.steps.run_mounts import mount_parts
+
+        inputs, specifications = mount_parts(step.mounts, workplace)
     instruction: tuple[str, ...] = ("RUN", *step.arguments)
     if step.script is not None:
         inputs = (*inputs, step.script.content.decode("utf-8", "surrogateescape"))
@@ -123,6 +127,7 @@ def failure(step: RunStep, code: int, reason: str | None = None) -> RunFailedErr
 def _perform(
     step: RunStep, chain: tuple[str, ...], workplace: Workplace, output: Output
 ) -> LayerInfo:
+    from fastlayer.builder.steps.run_mounts import MountSet
     from fastlayer.container.step import StepSpec
 
     runner = workplace.runner()

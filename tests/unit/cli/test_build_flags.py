@@ -1,0 +1,87 @@
+"""The flags of ``build``: what is refused is refused by its name, before anything is touched."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from fastlayer.cli.build_command import UNSUPPORTED, UNSUPPORTED_SWITCHES
+from fastlayer.cli.main import main
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    code = main(["build", *arguments])
+    return code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", sorted(UNSUPPORTED))
+def test_flags_with_a_value_are_refused(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = run(capsys, flag, "x", ".")
+    assert (code, text.splitlines()[0]) == (125, f"error: build {flag} is not supported")
+
+
+@pytest.mark.parametrize("flag", sorted(UNSUPPORTED_SWITCHES))
+def test_switches_are_refused(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = run(capsys, flag, ".")
+    assert (code, text.splitlines()[0]) == (125, f"error: build {flag} is not supported")
+
+
+def test_short_forms_are_refused_by_the_long_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "build --memory is not supported" in run(capsys, "-m", "1g", ".")[1]
+    assert "build --volume is not supported" in run(capsys, "-v", "/a:/b", ".")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--provenance=true", "."), "build --provenance=true is not supported"),
+        (("--sbom=true", "."), "build --sbom=true is not supported"),
+        (("--secret", "nothing", "."), "--secret nothing is not understood"),
+        (("--secret", "id=a,env=NOT_SET_ANYWHERE", "."), "NOT_SET_ANYWHERE is not set"),
+        (("--secret", "id=a,src=/nowhere", "."), "/nowhere: No such file or directory"),
+        (("--build-arg", "=x", "."), "'=x' has no name in front of the ="),
+    ],
+)
+def test_values_are_checked(
+    arguments: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, text = run(capsys, *arguments)
+    assert code == 125
+    assert message in text
+
+
+def test_an_unknown_flag_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = run(capsys, "--no-such-flag", ".")
+    assert code == 125
+    assert "--no-such-flag" in text
+
+
+def test_source_date_epoch_is_not_dropped_silently(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
+    code, text = run(capsys, ".")
+    assert code == 125
+    assert "SOURCE_DATE_EPOCH is set" in text
+
+
+def test_an_archive_on_standard_input(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Input(io.StringIO):
+        buffer = io.BytesIO(b"\x1f\x8b\x08rest")
+
+    monkeypatch.setattr("sys.stdin", Input())
+    code, text = run(capsys, "-")
+    assert code == 1
+    assert "an archive on standard input is not supported as a context" in text
+
+
+def test_a_context_at_a_url(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FASTLAYER_ROOT", str(tmp_path))
+    code, text = run(capsys, "https://example.com/x.tar.gz")
+    assert code == 1
+    assert "a context at a URL is not supported" in text
