@@ -26,7 +26,7 @@ def image_details(catalog: ImageCatalog, image: Image) -> Record:
         "Comment": config.extra.get("comment") or comment,
         "Created": config.created,
         "Author": config.author,
-        "Config": _config_details(config.config),
+        "Config": config_details(config.config),
         "Architecture": config.architecture,
     }
     if config.variant:
@@ -48,7 +48,8 @@ def image_details(catalog: ImageCatalog, image: Image) -> Record:
     return Record(fields, {"Variant": "", "OsVersion": "", "Descriptor": None})
 
 
-def _config_details(config: RuntimeConfig) -> Record:
+def config_details(config: RuntimeConfig) -> Record:
+    """The ``Config`` section of an image or container."""
     fields: dict[str, object] = {"User": config.user}
     if config.exposed_ports:
         fields["ExposedPorts"] = {port: {} for port in config.exposed_ports}

@@ -13,6 +13,7 @@ from fastlayer.container.tree import MergedTree
 from fastlayer.errors import ContainerNotFoundError, ImageNotFoundError, NotFoundError
 from fastlayer.image.catalog import ImageCatalog
 from fastlayer.image.image import Image
+from fastlayer.oci.platform import Platform
 from fastlayer.store import Store
 
 _KINDS = ("container", "image")
@@ -45,8 +46,10 @@ def split_kind(text: str) -> tuple[str, str]:
     return (kind, name) if found and kind in _KINDS and name else ("", text)
 
 
-def find(store: Store, kind: str, name: str) -> Container | Image:
-    """The container or image of a name.
+def find(
+    store: Store, kind: str, name: str, *, platform: Platform | None = None
+) -> Container | Image:
+    """The container or image of a name; of an image the one for ``platform``.
 
     Raises
     ------
@@ -60,7 +63,7 @@ def find(store: Store, kind: str, name: str) -> Container | Image:
             if kind == "container":
                 raise
     try:
-        return ImageCatalog(store).resolve(name)
+        return ImageCatalog(store).resolve(name, platform=platform)
     except ImageNotFoundError:
         if kind == "image":
             raise
