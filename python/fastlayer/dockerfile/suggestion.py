@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-#: The distance at which a word is too far off to be suggested.
+#: The distance at which a word is too far off to be suggested; for short words, their length.
 _TOO_FAR = 3
 
 
@@ -22,7 +22,7 @@ def suggest(word: str, options: Iterable[str], *, case_sensitive: bool = True) -
     """
     written = word if case_sensitive else word.lower()
     best = None
-    least = _TOO_FAR
+    least = min(_TOO_FAR, len(word))
     for option in sorted(options):
         candidate = option if case_sensitive else option.lower()
         if candidate == written:
@@ -46,17 +46,18 @@ def did_you_mean(word: str, options: Iterable[str], *, prefix: str = "") -> str 
 
 
 def _distance(left: str, right: str) -> int:
-    """How many characters must be put in, taken out or changed (Levenshtein)."""
+    """How many characters must be put in, taken out, changed or swapped with the next one."""
+    earlier: list[int] = []
     before = list(range(len(right) + 1))
     for row, character in enumerate(left, 1):
         current = [row]
         for column, other in enumerate(right, 1):
-            current.append(
-                min(
-                    before[column] + 1,
-                    current[column - 1] + 1,
-                    before[column - 1] + (character != other),
-                )
+            steps = min(
+                before[column] + 1,
+                current[column - 1] + 1,
+                before[column - 1] + (character != other),
             )
-        before = current
+            swapped = row > 1 and column > 1 and left[row - 2 : row] == other + right[column - 2]
+            current.append(min(steps, earlier[column - 2] + 1) if swapped else steps)
+        earlier, before = before, current
     return before[-1]

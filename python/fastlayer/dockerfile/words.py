@@ -149,7 +149,7 @@ def parse_json(text: str) -> tuple[str, ...] | None:
     import json
 
     try:
-        values = json.loads(text, parse_constant=_not_json, parse_int=float, parse_float=float)
+        values = json.loads(text, parse_constant=_number, parse_int=_number, parse_float=_number)
     except (ValueError, RecursionError):
         return None
     if not all(isinstance(value, str) for value in values):
@@ -157,8 +157,12 @@ def parse_json(text: str) -> tuple[str, ...] | None:
     return tuple(valid(value) for value in values)
 
 
-def _not_json(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
+def _number(text: str) -> float:
+    """A number as Go reads it: it has no NaN, and refuses what is too large."""
+    number = float(text)
+    if number - number:  # infinite, or not a number
+        raise ValueError(f"{text} is not JSON")
+    return number
 
 
 def _json_or_string(text: str, escape: str) -> Words:
