@@ -36,3 +36,4 @@ def command(ctx: click.Context, path: str | None, platform: str | None, *, quiet
             click.echo(f"Loaded image: {name}")
         if not image.names:
             click.echo(f"Loaded image ID: {image.image.id}")
+            click.echo("hint: it has no name in the archive: fastlayer tag gives it one", err=True)

@@ -9,10 +9,8 @@ import click
 
 from fastlayer.cli.go_flags import GoCommand
 from fastlayer.cli.location import open_store
-from fastlayer.cli.tree_path import split_tree_path
-from fastlayer.errors import PathNotFoundError
-from fastlayer.image import ImageCatalog
-from fastlayer.store import Entry
+from fastlayer.cli.place import find, split_kind, split_place, tree_of
+from fastlayer.container.tree import Node
 
 _TYPES = {
     "file": stat.S_IFREG,
@@ -21,46 +19,39 @@ _TYPES = {
     "char": stat.S_IFCHR,
     "block": stat.S_IFBLK,
     "fifo": stat.S_IFIFO,
+    "socket": stat.S_IFSOCK,
 }
 
 
 @click.command("ls", cls=GoCommand)
 @click.option("-l", "long", is_flag=True, help="Mode, owner, size, time and link target too.")
-@click.argument("place", metavar="IMAGE[:/PATH]")
+@click.argument("text", metavar="NAME[:/PATH]")
 @click.pass_context
-def command(ctx: click.Context, place: str, *, long: bool) -> None:
-    """List a directory of an image, or show a file; nothing is mounted."""
+def command(ctx: click.Context, text: str, *, long: bool) -> None:
+    """List a directory of an image or container, or show a file; nothing is mounted."""
     store = open_store(ctx)
-    name, path = split_tree_path(place)
-    chain = ImageCatalog(store).resolve(name).chain
-    entry = store.stat(chain, path or b"", follow=True)
-    if entry is None:
-        raise PathNotFoundError(f"no such path: {place}", hint=f"fastlayer ls {name}")
-    entries = store.list(chain, entry.path) if entry.kind == "directory" else [entry]
+    place = split_place(text)
+    kind, name = (place.kind, place.name) if place else split_kind(text)
+    tree = tree_of(store, find(store, kind, name))
+    node = tree.resolve(place.path if place else "/")
+    nodes = tree.list(node) if node.kind == "directory" else [node]
     if not long:
-        click.echo(b"".join(_name(item) + b"\n" for item in entries), nl=False)
+        click.echo(b"".join(item.name + b"\n" for item in nodes), nl=False)
         return
-    columns = [_columns(item) for item in entries]
-    widths = [max(map(len, column)) for column in zip(*columns, strict=True)] if columns else []
-    for item, texts in zip(entries, columns, strict=True):
-        cells = [text.rjust(width) for text, width in zip(texts, widths, strict=True)]
-        click.echo(" ".join(cells).encode() + b" " + _name(item) + _target(item))
+    rows = [_columns(item) for item in nodes]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)] if rows else []
+    for item, row in zip(nodes, rows, strict=True):
+        cells = [text.rjust(width) for text, width in zip(row, widths, strict=True)]
+        target = b" -> " + item.link if item.kind == "symlink" else b""
+        click.echo(" ".join(cells).encode() + b" " + item.name + target)
 
 
-def _name(entry: Entry) -> bytes:
-    return entry.path.rpartition(b"/")[2] or b"/"
-
-
-def _target(entry: Entry) -> bytes:
-    return b" -> " + entry.link if entry.kind == "symlink" else b""
-
-
-def _columns(entry: Entry) -> tuple[str, ...]:
-    device = entry.kind in {"char", "block"}
+def _columns(node: Node) -> tuple[str, ...]:
+    device = node.kind in {"char", "block"}
     return (
-        stat.filemode(_TYPES[entry.kind] | entry.mode),
-        str(entry.uid),
-        str(entry.gid),
-        f"{entry.device[0]},{entry.device[1]}" if device else str(entry.size),
-        time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.mtime[0])),
+        stat.filemode(_TYPES[node.kind] | node.mode),
+        str(node.uid),
+        str(node.gid),
+        f"{node.device[0]},{node.device[1]}" if device else str(node.size),
+        time.strftime("%Y-%m-%d %H:%M", time.localtime(node.mtime // 1_000_000_000)),
     )
