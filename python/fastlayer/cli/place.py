@@ -65,7 +65,7 @@ def find(
     try:
         return ImageCatalog(store).resolve(name, platform=platform)
     except ImageNotFoundError:
-        if kind == "image":
+        if kind == "image" or platform is not None:
             raise
         raise NotFoundError(
             f"no container or image is named {name}",
