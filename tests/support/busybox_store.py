@@ -1,0 +1,27 @@
+"""A store of the test's own with the small busybox base in it, named ``base``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support.base import have_busybox, write_rootfs_tar
+from tests.support.command import Command
+from tests.support.requirements import missing, need_core, need_program, need_root
+
+
+def busybox_store(folder: Path) -> Command:
+    """The command on a new store below ``folder``; needs root, the core, runc and busybox."""
+    need_root()
+    need_core()
+    need_program("runc")
+    if not have_busybox():
+        missing("needs a static busybox: install Debian's busybox-static")
+    command = Command(folder / "store")
+    command.run("import", "-c", 'CMD ["sh"]', write_rootfs_tar(folder / "base.tar"), "base")
+    return command
+
+
+def remove_containers(command: Command) -> None:
+    """Kill and remove every container, so that no test leaves a process."""
+    for line in command.text("ps", "-aq").split():
+        command.run("rm", "-f", line, check=False)
