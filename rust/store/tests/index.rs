@@ -13,7 +13,7 @@ fn entry(path: &[u8], kind: Kind) -> IndexEntry {
 }
 
 fn index(builder: IndexBuilder) -> TreeIndex {
-    TreeIndex::open(builder.finish().unwrap()).unwrap()
+    TreeIndex::new(builder.finish().unwrap()).unwrap()
 }
 
 fn paths(index: &TreeIndex) -> Vec<Vec<u8>> {
@@ -172,7 +172,7 @@ fn a_deep_path_takes_its_bytes_once() {
     builder.push(entry(&path, Kind::File)).unwrap();
     let bytes = builder.finish().unwrap();
     assert!(bytes.len() < 400_000, "{} bytes", bytes.len());
-    let index = TreeIndex::open(bytes).unwrap();
+    let index = TreeIndex::new(bytes).unwrap();
     assert!(index.get(&path).unwrap().is_some());
 }
 
@@ -230,7 +230,7 @@ proptest! {
         }
         let cut = cut.index(bytes.len() + 1);
         for bytes in [bytes[..cut].to_vec(), bytes] {
-            let Ok(index) = TreeIndex::open(bytes) else { continue };
+            let Ok(index) = TreeIndex::new(bytes) else { continue };
             for row in index.iter().flatten() {
                 let _ = row.to_entry();
                 let _ = row.children().count();

@@ -51,7 +51,7 @@ impl TreeIndex {
     ///
     /// # Errors
     /// [`IndexError::Corrupt`] or [`IndexError::Version`].
-    pub fn open(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Self, IndexError> {
+    pub fn new(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Self, IndexError> {
         let all = bytes.as_ref();
         let (header, rest) =
             Header::ref_from_prefix(all).map_err(|_| IndexError::Corrupt("it is too short"))?;

@@ -45,7 +45,7 @@ pub(super) fn through_links(view: &TreeView, layer: &TreeLayer) -> Result<Option
             builder.push_opaque(&path)?;
         }
     }
-    Ok(Some(TreeIndex::open(builder.finish()?)?))
+    Ok(Some(TreeIndex::new(builder.finish()?)?))
 }
 
 /// Whether a directory without an entry of its own is a link in the layers below.

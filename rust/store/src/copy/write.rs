@@ -1,0 +1,129 @@
+//! A plan of entries becomes a layer.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use fastlayer_fs::Directory;
+use fastlayer_tar::EntryKind;
+
+use super::item::Body;
+use super::place::{PathKey, Planned};
+use crate::error::{Error, Result};
+use crate::file_source::{Adoption, FileSource, PathSource};
+use crate::index::Kind;
+use crate::layer_info::LayerInfo;
+use crate::layer_writer::{LayerWriter, WriterOptions};
+use crate::store::Store;
+
+/// Writes the entries in the order of paths. The first name of a file is the file, its others are
+/// hard links to it.
+pub(super) fn write_layer(
+    store: &Store,
+    plan: BTreeMap<PathKey, Planned>,
+    options: &WriterOptions,
+) -> Result<LayerInfo> {
+    let mut writer = LayerWriter::new(store, options.clone())?;
+    let mut first_names: HashMap<(usize, u64, u64), Vec<u8>> = HashMap::new();
+    let mut directories = DirectoryCache::default();
+    for (PathKey(path), planned) in plan {
+        if planned.implicit {
+            continue;
+        }
+        check_name(&path)?;
+        let mut entry = planned.item.to_entry(path);
+        if let Some(group) = planned.group {
+            if let Some(first) = first_names.get(&group) {
+                entry.kind = EntryKind::Hardlink;
+                entry.size = 0;
+                entry.device = (0, 0);
+                entry.link.clone_from(first);
+                entry.xattrs.clear();
+                writer.other(&entry)?;
+                continue;
+            }
+            first_names.insert(group, entry.path.clone());
+        }
+        if planned.item.kind == Kind::File {
+            let source = directories.source(planned.item.body, planned.item.content)?;
+            writer.file(&entry, source)?;
+        } else {
+            writer.other(&entry)?;
+        }
+    }
+    writer.finish_canonical()
+}
+
+/// A name that means a whiteout in a layer cannot be a file's.
+pub(crate) fn check_name(path: &[u8]) -> Result<()> {
+    let name = fastlayer_tar::path::split(path).map_or(path, |(_, name)| name);
+    if name.starts_with(fastlayer_tar::whiteout::PREFIX) {
+        return Err(Error::unsafe_path(
+            path,
+            "a name beginning with .wh. cannot be in a layer, where it means a deletion",
+        ));
+    }
+    Ok(())
+}
+
+/// Keeps the directory of the last file open: the next one is often beside it.
+#[derive(Default)]
+struct DirectoryCache {
+    last: Option<(Vec<u8>, Arc<Directory>)>,
+}
+
+impl DirectoryCache {
+    fn source(
+        &mut self,
+        body: Body,
+        content: Option<crate::digest::ContentId>,
+    ) -> Result<FileSource> {
+        let (directory, name, expected) = match body {
+            Body::None => return Ok(FileSource::Bytes(Vec::new())),
+            Body::Bytes(bytes) => return Ok(FileSource::Bytes(bytes.to_vec())),
+            Body::Stored(source) => return Ok(source),
+            Body::Local { path } => {
+                let failed = || Error::source(path.as_os_str().as_bytes(), "is not a file");
+                let name = path.file_name().ok_or_else(failed)?.as_bytes().to_vec();
+                let parent = path
+                    .parent()
+                    .filter(|parent| !parent.as_os_str().is_empty());
+                let directory = Directory::open(parent.unwrap_or(Path::new(".")))?;
+                let expected = directory.stat_child(&name)?;
+                (Arc::new(directory), name, expected)
+            }
+            Body::Context {
+                context,
+                path,
+                metadata,
+            } => {
+                let (parent, name) = fastlayer_tar::path::split(&path).unwrap_or_default();
+                let known = self.last.as_ref().filter(|(last, _)| last == parent);
+                let directory = match known {
+                    Some((_, directory)) => Arc::clone(directory),
+                    None => {
+                        let root = context.root().directory();
+                        let directory = root.open_descendant(parent).map_err(|error| {
+                            let path = OsStr::from_bytes(&path).as_bytes();
+                            Error::source(path, format!("changed while it was read: {error}"))
+                        })?;
+                        let directory = Arc::new(directory);
+                        self.last = Some((parent.to_vec(), Arc::clone(&directory)));
+                        directory
+                    }
+                };
+                (directory, name.to_vec(), metadata)
+            }
+        };
+        let adoption = Adoption::Copy;
+        Ok(FileSource::Path(PathSource {
+            directory,
+            name,
+            expected,
+            content,
+            adoption,
+        }))
+    }
+}

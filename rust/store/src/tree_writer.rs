@@ -1,0 +1,326 @@
+//! Laying paths out below a directory: what checkouts and the local exporter share.
+//!
+//! Paths come in the order of trees, a directory before what it holds. Every step goes by
+//! directory handle, one name at a time and never through a link. A directory gets its attributes
+//! when all below it is written: its time would change again, and it may forbid writing.
+
+use std::fs::File;
+use std::io::Write;
+
+use fastlayer_fs::apply::set_child_metadata;
+use fastlayer_fs::{Attributes, Directory, Kind as FileKind, Metadata, set_metadata, xattr};
+use fastlayer_tar::Timestamp;
+
+use crate::error::{Error, Result, display_path};
+use crate::index::Kind;
+use crate::tree::components;
+
+/// What a path is to bear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PathAttributes {
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) mtime: Timestamp,
+    pub(crate) xattrs: xattr::Attributes,
+}
+
+impl PathAttributes {
+    /// Whether a file bears just this, given that it has no extended attributes.
+    pub(crate) fn agree_with(&self, found: &Metadata) -> bool {
+        self.xattrs.is_empty()
+            && (self.mode, self.uid, self.gid) == (found.mode, found.uid, found.gid)
+            && self.mtime.seconds == found.mtime.seconds
+            && self.mtime.nanoseconds == found.mtime.nanoseconds
+    }
+}
+
+/// How the attributes that not every user and file system can set are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fidelity {
+    /// All of them, or an error.
+    Exact,
+    /// As far as the user may: for trees that somebody exports to a directory of their own.
+    Possible,
+}
+
+/// Writes a tree below a directory.
+pub(crate) struct TreeWriter {
+    fidelity: Fidelity,
+    /// The open directories on the way to the last path; the first is the destination.
+    open: Vec<OpenDirectory>,
+    /// Path of the innermost open directory.
+    path: Vec<u8>,
+}
+
+struct OpenDirectory {
+    directory: Directory,
+    /// Length of the path of the directory above it.
+    parent_length: usize,
+    attributes: Option<PathAttributes>,
+}
+
+impl TreeWriter {
+    /// A writer below `root`.
+    pub(crate) fn new(root: Directory, fidelity: Fidelity) -> Self {
+        let root = OpenDirectory {
+            directory: root,
+            parent_length: 0,
+            attributes: None,
+        };
+        Self {
+            fidelity,
+            open: vec![root],
+            path: Vec::new(),
+        }
+    }
+
+    /// Makes a directory, or takes one that exists; `attributes` is set when it is complete.
+    pub(crate) fn directory(&mut self, path: &[u8], attributes: PathAttributes) -> Result<()> {
+        if path.is_empty() {
+            if let Some(root) = self.open.first_mut() {
+                root.attributes = Some(attributes);
+            }
+            return Ok(());
+        }
+        let name = self.enter(path)?.to_vec();
+        let parent = self.current()?;
+        if self.fidelity == Fidelity::Possible {
+            clear_way(parent, &name, true)?;
+        }
+        let directory = parent.ensure_child(&name, 0o700)?;
+        let parent_length = self.path.len();
+        self.path = path.to_vec();
+        self.open.push(OpenDirectory {
+            directory,
+            parent_length,
+            attributes: Some(attributes),
+        });
+        Ok(())
+    }
+
+    /// Makes a regular file: `fill` writes its content.
+    pub(crate) fn file(
+        &mut self,
+        path: &[u8],
+        attributes: &PathAttributes,
+        fill: impl FnOnce(&mut File) -> Result<()>,
+    ) -> Result<()> {
+        let (parent, name) = self.place(path)?;
+        let mut file = parent.create_file(name, 0o600)?;
+        fill(&mut file)?;
+        self.finish_file(&file, path, attributes)
+    }
+
+    /// Makes a symbolic link.
+    pub(crate) fn symlink(
+        &mut self,
+        path: &[u8],
+        attributes: &PathAttributes,
+        target: &[u8],
+    ) -> Result<()> {
+        let (parent, name) = self.place(path)?;
+        parent.symlink_at(target, name)?;
+        self.finish_name(path, attributes)
+    }
+
+    /// Makes a device, a pipe or, as a device 0/0, an overlay whiteout.
+    pub(crate) fn node(
+        &mut self,
+        path: &[u8],
+        kind: Kind,
+        device: (u32, u32),
+        attributes: &PathAttributes,
+    ) -> Result<()> {
+        let kind = match kind {
+            Kind::BlockDevice => FileKind::BlockDevice,
+            Kind::Fifo => FileKind::Fifo,
+            _ => FileKind::CharDevice,
+        };
+        let (parent, name) = self.place(path)?;
+        match parent.mknod_at(name, kind, 0o600, device) {
+            // Without privilege there are no devices; an export is as good without them.
+            Err(error)
+                if self.fidelity == Fidelity::Possible
+                    && kind != FileKind::Fifo
+                    && error.errno() == Some(rustix::io::Errno::PERM) =>
+            {
+                return Ok(());
+            }
+            made => made?,
+        }
+        self.finish_name(path, attributes)
+    }
+
+    /// Makes an overlay whiteout.
+    pub(crate) fn whiteout(&mut self, path: &[u8]) -> Result<()> {
+        let (parent, name) = self.place(path)?;
+        Ok(parent.mknod_at(name, FileKind::CharDevice, 0, (0, 0))?)
+    }
+
+    /// Gives the file at `first`, which was written before, a further name.
+    pub(crate) fn hardlink(&mut self, path: &[u8], first: &[u8]) -> Result<()> {
+        let (first_parent, first_name) = split(first);
+        let root = self.open.first().map(|root| &root.directory);
+        let from = root
+            .ok_or(Error::Interrupted)?
+            .open_descendant(first_parent)?;
+        let (parent, name) = self.place(path)?;
+        Ok(from.link_child_at(first_name, parent, name)?)
+    }
+
+    /// Gives an open file that lies elsewhere a name here; false where its file system or its
+    /// number of links forbids that.
+    pub(crate) fn link_file(&mut self, path: &[u8], file: &File) -> Result<bool> {
+        use rustix::io::Errno;
+        let (parent, name) = self.place(path)?;
+        match parent.link_at(file, name) {
+            Ok(()) => Ok(true),
+            Err(error) => match error.errno() {
+                Some(Errno::MLINK | Errno::XDEV | Errno::PERM) => Ok(false),
+                _ => Err(error.into()),
+            },
+        }
+    }
+
+    /// Completes all directories.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        while !self.open.is_empty() {
+            self.leave()?;
+        }
+        Ok(())
+    }
+
+    /// The directory that is to hold `path`, and the name.
+    fn place<'path>(&mut self, path: &'path [u8]) -> Result<(&Directory, &'path [u8])> {
+        let name = self.enter(path)?;
+        let fidelity = self.fidelity;
+        let parent = self.current()?;
+        if fidelity == Fidelity::Possible {
+            clear_way(parent, name, false)?;
+        }
+        Ok((parent, name))
+    }
+
+    /// Leaves directories until the innermost is the parent of `path`; gives the name.
+    fn enter<'path>(&mut self, path: &'path [u8]) -> Result<&'path [u8]> {
+        let (parent, name) = split(path);
+        while self.path != parent {
+            if self.open.len() <= 1 {
+                return Err(Error::corrupt(
+                    display_path(path),
+                    "its directory is not in the tree",
+                ));
+            }
+            self.leave()?;
+        }
+        Ok(name)
+    }
+
+    fn leave(&mut self) -> Result<()> {
+        let Some(done) = self.open.pop() else {
+            return Ok(());
+        };
+        if let Some(attributes) = &done.attributes {
+            apply(
+                &done.directory,
+                done.directory.path(),
+                attributes,
+                self.fidelity,
+            )?;
+        }
+        self.path.truncate(done.parent_length);
+        Ok(())
+    }
+
+    fn current(&self) -> Result<&Directory> {
+        self.open
+            .last()
+            .map(|open| &open.directory)
+            .ok_or(Error::Interrupted)
+    }
+
+    fn finish_file(&self, file: &File, path: &[u8], attributes: &PathAttributes) -> Result<()> {
+        let shown = self.current()?.path_to(split(path).1);
+        apply(file, &shown, attributes, self.fidelity)
+    }
+
+    fn finish_name(&self, path: &[u8], attributes: &PathAttributes) -> Result<()> {
+        let (parent, name) = (self.current()?, split(path).1);
+        let current = parent.stat_child(name)?;
+        with_fidelity(attributes, self.fidelity, |attributes| {
+            set_child_metadata(parent, name, attributes, &current)
+        })
+    }
+}
+
+fn apply(
+    fd: impl std::os::fd::AsFd,
+    path: &std::path::Path,
+    attributes: &PathAttributes,
+    fidelity: Fidelity,
+) -> Result<()> {
+    let fd = fd.as_fd();
+    with_fidelity(attributes, fidelity, |attributes| {
+        set_metadata(fd, attributes, None, path)
+    })
+}
+
+/// Sets everything; where that is not demanded and not allowed, what one's own files can bear.
+fn with_fidelity(
+    attributes: &PathAttributes,
+    fidelity: Fidelity,
+    set: impl Fn(&Attributes<'_>) -> fastlayer_fs::Result<()>,
+) -> Result<()> {
+    let mtime =
+        fastlayer_fs::Timestamp::new(attributes.mtime.seconds, attributes.mtime.nanoseconds);
+    let mut wanted = Attributes {
+        mode: attributes.mode,
+        uid: attributes.uid,
+        gid: attributes.gid,
+        mtime: Some(mtime),
+        xattrs: &attributes.xattrs,
+    };
+    match set(&wanted) {
+        Err(_) if fidelity == Fidelity::Possible => {
+            let none = xattr::Attributes::new();
+            wanted.uid = u32::MAX;
+            wanted.gid = u32::MAX;
+            wanted.xattrs = &none;
+            Ok(set(&wanted)?)
+        }
+        result => Ok(result?),
+    }
+}
+
+/// Removes what stands where something else is to be; a directory may stay for a directory.
+fn clear_way(parent: &Directory, name: &[u8], for_directory: bool) -> Result<()> {
+    match parent.find_child(name)? {
+        None => Ok(()),
+        Some(found) if found.kind == FileKind::Directory => {
+            if for_directory {
+                return Ok(());
+            }
+            Err(Error::conflict(
+                parent.path_to(name).display(),
+                "is a directory where a file is to be written",
+            ))
+        }
+        Some(_) => Ok(parent.unlink(name)?),
+    }
+}
+
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    fastlayer_tar::path::split(path).unwrap_or_default()
+}
+
+/// Writes all of `bytes` to a file of the tree.
+pub(crate) fn write_bytes(file: &mut File, bytes: &[u8], path: &[u8]) -> Result<()> {
+    file.write_all(bytes)
+        .map_err(|source| Error::io(format!("cannot write {}", display_path(path)), source))
+}
+
+/// Whether the path is the root.
+pub(crate) fn is_root(path: &[u8]) -> bool {
+    components(path).next().is_none()
+}
