@@ -1,7 +1,7 @@
 """A small base image for tests: busybox as its only program, made without any network.
 
 The tar is the same, byte for byte, each time it is made on one machine: sorted entries, fixed
-times and owners. It knows nothing of fastlayer.
+times and owners.
 """
 
 from __future__ import annotations
@@ -9,8 +9,15 @@ from __future__ import annotations
 import io
 import subprocess
 import tarfile
+import tempfile
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.support.requirements import missing, need_core
+
+if TYPE_CHECKING:
+    from fastlayer.store import Store
 
 BUSYBOX = Path("/bin/busybox")
 EPOCH = 1_700_000_000
@@ -52,9 +59,38 @@ def have_busybox() -> bool:
     return BUSYBOX.exists()
 
 
+def import_base(store: Store, name: str = "busybox") -> str:
+    """Make the base an image of a store; gives its id."""
+    need_core()
+    from fastlayer.image import ImageCatalog
+    from fastlayer.oci.config import ImageConfig, RuntimeConfig
+    from fastlayer.oci.history import HistoryEntry
+    from fastlayer.oci.platform import host_platform
+
+    with tempfile.TemporaryFile() as file:
+        file.write(rootfs_tar())
+        file.seek(0)
+        layer = store.import_layer(file.fileno())
+    created = "2023-11-14T22:13:20Z"
+    config = ImageConfig(
+        architecture=host_platform().architecture,
+        os="linux",
+        created=created,
+        config=RuntimeConfig(env=("PATH=/bin:/usr/bin",), cmd=("sh",)),
+        diff_ids=(layer.diff_id,),
+        history=(HistoryEntry(created=created, created_by="busybox"),),
+    )
+    catalog = ImageCatalog(store)
+    image = catalog.create(config)
+    catalog.tag(image.id, name)
+    return image.id
+
+
 @lru_cache(maxsize=1)
 def rootfs_tar() -> bytes:
     """The base's file system as a plain tar."""
+    if not have_busybox():
+        missing("needs the program /bin/busybox (package busybox-static)")
     applets = subprocess.run(
         [BUSYBOX, "--list"], check=True, capture_output=True, text=True
     ).stdout.split()
