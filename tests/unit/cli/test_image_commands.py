@@ -32,7 +32,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
     store = MemoryStore(tmp_path)
     monkeypatch.setattr(location, "Store", lambda root: store)
     monkeypatch.setattr(location, "default_root", lambda: tmp_path)
-    monkeypatch.setattr(moment.time, "time", lambda: NOW)
+    monkeypatch.setattr("time.time", lambda: NOW)
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     return store
