@@ -282,12 +282,12 @@ impl Reader {
         }
         let fields = decode(block)?;
         if let Some(extension) = Extension::of(fields.type_flag) {
-            let size = u64::try_from(fields.size);
+            let size = usize::try_from(fields.size);
             let size = size.map_err(|_| ErrorKind::Number { field: "size" })?;
-            if size > self.limits.extension_bytes {
+            if size as u64 > self.limits.extension_bytes {
                 return Err(limit("an extended header", self.limits.extension_bytes));
             }
-            return self.extension(extension, size as usize);
+            return self.extension(extension, size);
         }
         let resolved = self.pending.resolve(fields, block, &self.limits)?;
         let member = Member {

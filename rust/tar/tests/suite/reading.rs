@@ -421,3 +421,28 @@ fn an_unknown_sparse_version_is_an_ordinary_file() {
     assert_eq!(archive.members[0].entry.sparse, None);
     assert_eq!(archive.members[0].content, b"as it is");
 }
+
+#[test]
+fn an_error_of_the_listener_stops_the_reading() {
+    #[derive(Debug, PartialEq)]
+    enum Stop {
+        Full,
+        Archive,
+    }
+    impl From<fastlayer_tar::Error> for Stop {
+        fn from(_: fastlayer_tar::Error) -> Self {
+            Self::Archive
+        }
+    }
+    let bytes = [member(b'0', "a", b"A"), member(b'0', "b", b"B")].concat();
+    let mut seen = 0;
+    let mut sink = |_: fastlayer_tar::Event<'_>| {
+        seen += 1;
+        if seen < 3 { Ok(()) } else { Err(Stop::Full) }
+    };
+    let mut reader = fastlayer_tar::Reader::new(Limits::default());
+    assert_eq!(reader.feed(&bytes, &mut sink), Err(Stop::Full));
+    assert_eq!(seen, 3);
+    let mut reader = fastlayer_tar::Reader::new(Limits::default());
+    assert_eq!(reader.feed(&[1; 512], &mut sink), Err(Stop::Archive));
+}
