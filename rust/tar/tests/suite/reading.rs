@@ -1,6 +1,6 @@
 //! What the reader makes of small archives, member by member.
 
-use fastlayer_tar::{EntryKind, ErrorKind, Limits, TRAILER, Timestamp};
+use fastlayer_tar::{EntryKind, Error, ErrorKind, Event, Limits, Reader, TRAILER, Timestamp};
 
 use crate::archive::{Archive, expand, read, read_in};
 use crate::blocks::*;
@@ -429,20 +429,24 @@ fn an_error_of_the_listener_stops_the_reading() {
         Full,
         Archive,
     }
-    impl From<fastlayer_tar::Error> for Stop {
-        fn from(_: fastlayer_tar::Error) -> Self {
+    impl From<Error> for Stop {
+        fn from(_: Error) -> Self {
             Self::Archive
         }
     }
     let bytes = [member(b'0', "a", b"A"), member(b'0', "b", b"B")].concat();
-    let mut seen = 0;
-    let mut sink = |_: fastlayer_tar::Event<'_>| {
-        seen += 1;
-        if seen < 3 { Ok(()) } else { Err(Stop::Full) }
+    let seen = std::cell::Cell::new(0);
+    let mut sink = |_: Event<'_>| {
+        seen.set(seen.get() + 1);
+        if seen.get() < 3 {
+            Ok(())
+        } else {
+            Err(Stop::Full)
+        }
     };
-    let mut reader = fastlayer_tar::Reader::new(Limits::default());
+    let mut reader = Reader::new(Limits::default());
     assert_eq!(reader.feed(&bytes, &mut sink), Err(Stop::Full));
-    assert_eq!(seen, 3);
-    let mut reader = fastlayer_tar::Reader::new(Limits::default());
+    assert_eq!(seen.get(), 3);
+    let mut reader = Reader::new(Limits::default());
     assert_eq!(reader.feed(&[1; 512], &mut sink), Err(Stop::Archive));
 }
