@@ -95,6 +95,15 @@ impl Error {
         }
     }
 
+    /// The error number behind it, where there is one.
+    pub fn errno(&self) -> Option<i32> {
+        match self {
+            Self::Privilege { .. } => Some(Errno::PERM.raw_os_error()),
+            Self::System { source, .. } | Self::Start { source, .. } => source.raw_os_error(),
+            Self::TooManyLayers { .. } | Self::Invalid(_) | Self::Closed => None,
+        }
+    }
+
     /// Adds what the kernel wrote about the failure.
     pub(crate) fn with_detail(mut self, text: &str) -> Self {
         if let Self::System { detail, .. } = &mut self

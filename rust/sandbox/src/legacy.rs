@@ -59,9 +59,6 @@ fn options(
         }
     }
     options.extend(FIXED_OPTIONS.map(|(key, value)| format!("{key}={value}")));
-    if overlay.user_xattrs {
-        options.push("userxattr".to_owned());
-    }
     let options = options.join(",");
     if options.len() >= MAX_OPTIONS {
         return Err(Error::TooManyLayers {

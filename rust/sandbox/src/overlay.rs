@@ -43,9 +43,6 @@ pub struct Overlay {
     pub upper: Option<Upper>,
     /// Turn syncing inside the mount into nothing: for uppers that are worthless after a crash.
     pub volatile: bool,
-    /// Whiteouts and opaque directories are marked by `user.overlay.*` instead of `trusted.*`:
-    /// what a user namespace without real root needs.
-    pub user_xattrs: bool,
 }
 
 /// Where an overlay keeps changes.
@@ -133,13 +130,8 @@ fn configure<'a>(
     for (key, value) in FIXED_OPTIONS {
         fsconfig_set_string(context, key, value).map_err(|errno| (errno, key, here))?;
     }
-    for (wanted, key) in [
-        (overlay.volatile && overlay.upper.is_some(), "volatile"),
-        (overlay.user_xattrs, "userxattr"),
-    ] {
-        if wanted {
-            fsconfig_set_flag(context, key).map_err(|errno| (errno, key, here))?;
-        }
+    if overlay.volatile && overlay.upper.is_some() {
+        fsconfig_set_flag(context, "volatile").map_err(|errno| (errno, "volatile", here))?;
     }
     Ok(())
 }

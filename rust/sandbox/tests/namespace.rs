@@ -55,7 +55,6 @@ impl Fixture {
                 work: self.path("work"),
             }),
             volatile,
-            user_xattrs: false,
         }
     }
 }
