@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from fastlayer.builder.context import (
     BuildContext,
@@ -30,7 +30,7 @@ from fastlayer.image.catalog import ImageCatalog
 from fastlayer.oci.config import ImageConfig
 from fastlayer.oci.platform import Platform, parse_platform
 from fastlayer.oci.reference import Reference, parse_reference
-from fastlayer.progress.quiet import QuietRenderer
+from fastlayer.progress.events import QuietRenderer
 from fastlayer.store import Store
 
 if TYPE_CHECKING:
@@ -40,22 +40,39 @@ CACHE_FILE = "cache/build.sqlite"
 """The layer cache, below the store's directory."""
 
 
+class BuildArguments(TypedDict, total=False):
+    """What :func:`build` takes besides the context; all of it may be left out."""
+
+    tags: str | Sequence[str]
+    """The image's names."""
+    dockerfile: str | os.PathLike[str] | bytes | None
+    """A path, or the bytes of a Dockerfile; ``None`` looks for it in the context."""
+    build_args: Mapping[str, str]
+    """Values for ARG."""
+    target: str
+    """The stage to build; the last one where empty."""
+    network: str
+    """What RUN has where it says nothing itself: ``default``, ``host`` or ``none``."""
+    no_cache: bool
+    """Run every step, whatever was built before."""
+    strict_cache: bool
+    """Let a step depend on the layers below it instead of on their content."""
+    platform: str | None
+    """Such as ``linux/arm64``; this machine's where it is ``None``."""
+    labels: Mapping[str, str]
+    """Labels of the image, besides those of LABEL."""
+    secrets: Mapping[str, bytes]
+    """Contents of ``RUN --mount=type=secret``, by id."""
+    outputs: Sequence[str | Output]
+    """Other forms of the result: texts as for ``--output``, or values."""
+
+
 def build(
     context: str | os.PathLike[str] | None,
     *,
     store: Store | None = None,
-    tags: str | Sequence[str] = (),
-    dockerfile: str | os.PathLike[str] | bytes | None = None,
-    build_args: Mapping[str, str] | None = None,
-    target: str = "",
-    network: str = "default",
-    no_cache: bool = False,
-    strict_cache: bool = False,
-    platform: str | None = None,
-    labels: Mapping[str, str] | None = None,
-    secrets: Mapping[str, bytes] | None = None,
-    outputs: Sequence[str | Output] = (),
     progress: Renderer | None = None,
+    **arguments: Unpack[BuildArguments],
 ) -> BuildResult:
     """Build an image.
 
@@ -65,30 +82,10 @@ def build(
         The directory that COPY and ADD take from; ``None`` is an empty one.
     store:
         Where layers and the image go; the default store where it is ``None``.
-    tags:
-        The image's names.
-    dockerfile:
-        A path, or the bytes of a Dockerfile; ``None`` looks for it in the context.
-    build_args:
-        Values for ARG.
-    target:
-        The stage to build; the last one where empty.
-    network:
-        What RUN has where it says nothing itself: ``default``, ``host`` or ``none``.
-    no_cache:
-        Run every step, whatever was built before.
-    strict_cache:
-        Let a step depend on the layers below it instead of on their content.
-    platform:
-        Such as ``linux/arm64``; this machine's where it is ``None``.
-    labels:
-        Labels of the image, besides those of LABEL.
-    secrets:
-        Contents of ``RUN --mount=type=secret``, by id.
-    outputs:
-        Other forms of the result: texts as for ``--output``, or values.
     progress:
         Who is shown what happens; nobody where it is ``None``.
+    arguments:
+        See :class:`BuildArguments`.
 
     Raises
     ------
@@ -102,23 +99,12 @@ def build(
         Anything else that a step cannot do; the store is as it was but for layers already made.
     """
     began = time.monotonic()
-    if network not in NETWORKS:
-        raise UsageError(f"network {network} is not known", hint=f"one of {', '.join(NETWORKS)}")
-    forms = tuple(parse_output(form) if isinstance(form, str) else form for form in outputs)
-    options = BuildOptions(
-        tags=(tags,) if isinstance(tags, str) else tuple(tags),
-        build_args=dict(build_args or {}),
-        target=target,
-        network=network,
-        use_cache=not no_cache,
-        strict_cache=strict_cache,
-        platform=parse_platform(platform) if platform else None,
-        labels=dict(labels or {}),
-        secrets={name: Secret(name, content) for name, content in (secrets or {}).items()},
-    )
+    options = _options(arguments)
+    given = arguments.get("outputs", ())
+    forms = tuple(parse_output(form) if isinstance(form, str) else form for form in given)
     references = tuple(_reference(tag) for tag in options.tags)
     root = None if context is None else check_directory(os.fspath(context))
-    text = _dockerfile(root, dockerfile)
+    text = _dockerfile(root, arguments.get("dockerfile"))
     opened = store if store is not None else Store()
     reporter = Reporter(progress if progress is not None else QuietRenderer())
     work = _Build(opened, options, reporter, root, text)
@@ -261,6 +247,26 @@ class _Build:
             level=form.level,
         )
         shown.done()
+
+
+def _options(arguments: BuildArguments) -> BuildOptions:
+    network = arguments.get("network", "default")
+    if network not in NETWORKS:
+        raise UsageError(f"network {network} is not known", hint=f"one of {', '.join(NETWORKS)}")
+    tags = arguments.get("tags", ())
+    platform = arguments.get("platform")
+    secrets = arguments.get("secrets", {})
+    return BuildOptions(
+        tags=(tags,) if isinstance(tags, str) else tuple(tags),
+        build_args=dict(arguments.get("build_args", {})),
+        target=arguments.get("target", ""),
+        network=network,
+        use_cache=not arguments.get("no_cache", False),
+        strict_cache=arguments.get("strict_cache", False),
+        platform=parse_platform(platform) if platform else None,
+        labels=dict(arguments.get("labels", {})),
+        secrets={name: Secret(name, content) for name, content in secrets.items()},
+    )
 
 
 def _reference(text: str) -> Reference:

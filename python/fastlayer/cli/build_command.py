@@ -15,7 +15,7 @@ import click
 from fastlayer.errors import ContextError, FastlayerError, RunFailedError, UsageError
 
 if TYPE_CHECKING:
-    from fastlayer.builder import BuildResult
+    from fastlayer.builder import BuildArguments, BuildResult
 
 UNSUPPORTED = {
     "--add-host": "",
@@ -154,10 +154,6 @@ def command(
     PATH is the directory that COPY and ADD take from; - reads a Dockerfile from stdin and has no
     files.
     """
-    from fastlayer.builder import build
-    from fastlayer.cli.location import open_store
-    from fastlayer.progress import renderer
-
     if os.environ.get("SOURCE_DATE_EPOCH"):
         raise UsageError(
             "SOURCE_DATE_EPOCH is set, and clamping times to it is not supported",
@@ -165,35 +161,40 @@ def command(
         )
     mode = "quiet" if quiet else progress or os.environ.get("BUILDKIT_PROGRESS") or "auto"
     directory, dockerfile = _sources(context, file)
-    settings = _pairs(build_args, os.environ)
-    given_secrets = _read_secrets(secrets)
-    named_labels = _pairs(labels, {})
+    arguments: BuildArguments = {
+        "tags": tags,
+        "dockerfile": dockerfile,
+        "build_args": _pairs(build_args, os.environ),
+        "target": target,
+        "network": network,
+        "no_cache": no_cache,
+        "strict_cache": cache_mode == "strict",
+        "platform": platform,
+        "labels": _pairs(labels, {}),
+        "secrets": _read_secrets(secrets),
+        "outputs": outputs,
+    }
+    result = _build(ctx, directory, mode, arguments)
+    _tell(result, iidfile, quiet=quiet)
+
+
+def _build(
+    ctx: click.Context, directory: str | None, mode: str, arguments: BuildArguments
+) -> BuildResult:
+    """Build, with progress on stderr; where nothing was shown, a failed RUN's output is."""
+    from fastlayer.builder import build
+    from fastlayer.cli.location import open_store
+    from fastlayer.progress import renderer
+
     shown = renderer(mode, sys.stderr, os.environ)
     try:
-        result = build(
-            directory,
-            store=open_store(ctx),
-            tags=tags,
-            dockerfile=dockerfile,
-            build_args=settings,
-            target=target,
-            network=network,
-            no_cache=no_cache,
-            strict_cache=cache_mode == "strict",
-            platform=platform,
-            labels=named_labels,
-            secrets=given_secrets,
-            outputs=outputs,
-            progress=shown,
-        )
+        return build(directory, store=open_store(ctx), progress=shown, **arguments)
     except RunFailedError as error:
-        shown.close()
         if mode in {"quiet", "none"}:
             sys.stderr.write(error.output.decode("utf-8", "replace"))
         raise
     finally:
         shown.close()
-    _tell(result, iidfile, quiet=quiet)
 
 
 def _tell(result: BuildResult, iidfile: str | None, *, quiet: bool) -> None:

@@ -46,7 +46,7 @@ def renderer(mode: str, stream: TextIO, environment: Mapping[str, str]) -> Rende
 
         return RawJsonRenderer(stream)
     if mode in {"quiet", "none"}:
-        from fastlayer.progress.quiet import QuietRenderer
+        from fastlayer.progress.events import QuietRenderer
 
         return QuietRenderer()
     if mode == "tty":

@@ -99,3 +99,13 @@ class Renderer(Protocol):
 
     def close(self) -> None:
         """Show what is held back, and leave the stream as it was found."""
+
+
+class QuietRenderer:
+    """Shows nothing: for ``--progress=quiet``, and for callers who want no progress."""
+
+    def event(self, event: Event) -> None:
+        """Show nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""

@@ -208,6 +208,7 @@ def test_run_mounts_and_network() -> None:
             "FROM debian\nCOPY --from=later x /\nFROM debian AS later\nCOPY --from=0 / /\n",
             "Dockerfile:2: COPY --from=later: later comes after this stage",
         ),
+        ("FROM debian\nCOPY --chmod=rw a /\n", "--chmod=rw: neither octal nor symbolic"),
         ("FROM debian AS me\nCOPY --from=me x /\n", "me is this stage itself"),
         ("FROM debian\nCOPY --from=3 x /\n", "COPY --from=3: there is no stage 3"),
         ("FROM missing:1\n", "Dockerfile:1: image docker.io/library/missing:1 is not in the store"),

@@ -9,9 +9,14 @@ import sys
 import pytest
 from fastlayer.errors import UsageError
 from fastlayer.progress import renderer
-from fastlayer.progress.events import BuildFinished, StepFinished, StepOutput, StepStarted
+from fastlayer.progress.events import (
+    BuildFinished,
+    QuietRenderer,
+    StepFinished,
+    StepOutput,
+    StepStarted,
+)
 from fastlayer.progress.plain import PlainRenderer
-from fastlayer.progress.quiet import QuietRenderer
 from fastlayer.progress.rawjson import RawJsonRenderer
 from fastlayer.progress.size import human_size
 

@@ -17,7 +17,8 @@ from fastlayer.errors import DockerfileError
 from fastlayer.oci import created_by
 from fastlayer.store import CopyOperation, CopySource
 
-_OCTAL = re.compile(r"[0-7]{1,5}")
+_CLAUSE = r"[ugoa]*(?:[-+=](?:[ugo]|[rwxXst]*))+"
+_MODE = re.compile(rf"[0-7]{{1,4}}|{_CLAUSE}(?:,{_CLAUSE})*")
 _URL = re.compile(r"(?:https?|ftp)://")
 _GIT = re.compile(r"(?:git|ssh)://|git@|(?:https?://)?\S+\.git(?:[#?]\S*)?$")
 
@@ -43,9 +44,12 @@ def plan(instruction: Copy | Add, written: str, state: StageState, place: Place)
     """
     if isinstance(instruction, Add):
         _refuse_remote(instruction, place)
-    if instruction.chmod and not _OCTAL.fullmatch(instruction.chmod):
-        raise unsupported(
-            f"{instruction.name} --chmod={instruction.chmod}", place, hint="write it in octal: 0644"
+    if instruction.chmod and not _MODE.fullmatch(instruction.chmod):
+        raise DockerfileError(
+            f"{instruction.name} --chmod={instruction.chmod}: neither octal nor symbolic",
+            file=place.file,
+            line=place.line,
+            hint="write it as 0644 or u=rw,go=r",
         )
     parents = isinstance(instruction, Copy) and instruction.parents
     state.steps.append(

@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import os
 import posixpath
+import re
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from fastlayer.store import CopyOperation
 
 _MEMORY = "/dev/shm"
 _TREE = b"/tree/"
+_WILDCARD = re.compile(r"[*?\[\\]")
 _CACHE_MODE = 0o755
 _SECRET_MODE = 0o400
 _SCRIPT_MODE = 0o755
@@ -230,7 +232,8 @@ def _file_mount(path: Path, target: str) -> Mount:
 
 def _operation(origin: Origin, source: str, workplace: Workplace) -> CopyOperation:
     """The copy of a mount's files below ``/tree``."""
-    return CopyOperation([workplace.source(origin, source or "/")], _TREE)
+    literal = _WILDCARD.sub(r"\\\g<0>", source) or "/"
+    return CopyOperation([workplace.source(origin, literal)], _TREE)
 
 
 def _is_file(origin: Origin, source: str, workplace: Workplace) -> bool:
