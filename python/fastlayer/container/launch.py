@@ -59,9 +59,9 @@ def launch(
     run = container.run
     shutil.rmtree(run, ignore_errors=True)
     run.mkdir(mode=0o700)
-    config = container.config
-    kind = network.effective_network(config.network)
-    files = network.write_files(run, config.hostname, kind, config.extra_hosts)
+    asked = container.config
+    kind = network.effective_network(asked.network)
+    files = network.write_files(run, asked.hostname, kind, asked.extra_hosts)
     spec = process_spec(store, container, files)
     root = rootfs.mount(
         store,
@@ -73,7 +73,8 @@ def launch(
         volatile=False,
     )
     try:
-        (run / "config.json").write_text(json.dumps(runtime_config(spec, str(root))))
+        config = runtime_config(spec, str(root), filter_calls=driver.filters_calls)
+        (run / "config.json").write_text(json.dumps(config))
         return _start(container, driver, namespace, spec, root, size)
     except BaseException:
         with contextlib.suppress(ContainerError):

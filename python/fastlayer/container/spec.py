@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fastlayer.container import capabilities
+from fastlayer.container import capabilities, seccomp
 from fastlayer.container.mounts import DEFAULT_SHM_SIZE, Mount, standard_mounts
 from fastlayer.container.user import ResolvedUser
 from fastlayer.errors import ContainerError
@@ -114,8 +114,17 @@ class ProcessSpec:
         return (*(mount for mount in standard if mount.target not in own), *self.mounts)
 
 
-def runtime_config(spec: ProcessSpec, root: str) -> dict[str, object]:
-    """The OCI runtime configuration of a process whose root file system is at ``root``.
+def runtime_config(spec: ProcessSpec, root: str, *, filter_calls: bool = True) -> dict[str, object]:
+    """The OCI runtime configuration of a process.
+
+    Parameters
+    ----------
+    spec:
+        The process.
+    root:
+        Where its root file system is.
+    filter_calls:
+        Whether the runtime can filter system calls (seccomp).
 
     Raises
     ------
@@ -130,7 +139,7 @@ def runtime_config(spec: ProcessSpec, root: str) -> dict[str, object]:
         "root": {"path": root, "readonly": spec.read_only},
         "hostname": spec.hostname,
         "mounts": [mount.runtime_form() for mount in spec.all_mounts()],
-        "linux": _linux(spec),
+        "linux": _linux(spec, filter_calls),
         "annotations": dict(spec.annotations),
     }
 
@@ -174,7 +183,7 @@ def _capability_sets(spec: ProcessSpec) -> dict[str, list[str]]:
     return {"bounding": names, "effective": names, "permitted": names}
 
 
-def _linux(spec: ProcessSpec) -> dict[str, object]:
+def _linux(spec: ProcessSpec, filter_calls: bool) -> dict[str, object]:
     namespaces = ["pid", "ipc", "uts", "mount"]
     if spec.network == "none":
         namespaces.append("network")
@@ -190,6 +199,9 @@ def _linux(spec: ProcessSpec) -> dict[str, object]:
     if not spec.privileged:
         linux["maskedPaths"] = list(MASKED_PATHS)
         linux["readonlyPaths"] = list(READ_ONLY_PATHS)
+        profile = seccomp.profile(spec.capabilities) if filter_calls else None
+        if profile is not None:
+            linux["seccomp"] = profile
     return linux
 
 

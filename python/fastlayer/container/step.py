@@ -238,8 +238,8 @@ class StepRunner:
         output: Output,
     ) -> int:
         identifier, log = directory.name, directory / "runtime.log"
-        config = json.dumps(runtime_config(process, str(root)))
-        (directory / "config.json").write_text(config)
+        config = runtime_config(process, str(root), filter_calls=driver.filters_calls)
+        (directory / "config.json").write_text(json.dumps(config))
         argv = driver.run_argv(directory, identifier, log=log)
         with self._lock:
             if self._cancelled:

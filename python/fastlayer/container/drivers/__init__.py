@@ -20,6 +20,10 @@ class Driver(Protocol):
     def name(self) -> str:
         """The runtime's program name."""
 
+    @property
+    def filters_calls(self) -> bool:
+        """Whether it can filter system calls."""
+
     def run_argv(
         self,
         bundle: Path,

@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fastlayer.container.spec import ProcessSpec, runtime_config
@@ -37,11 +37,14 @@ class RuncDriver:
         The program's path.
     state:
         Where the runtime keeps its own state; on a file system that does not survive a reboot.
+    filters_calls:
+        Whether it was built with libseccomp.
     """
 
     name: str
     program: Path
     state: Path
+    filters_calls: bool = True
 
     def run_argv(
         self,
@@ -117,6 +120,7 @@ def find_runtime(cache: Path, candidates: Sequence[str]) -> RuncDriver:
             hint="run fastlayer as root; COPY-only builds need no root",
         )
     refusals = []
+    remembered = _remembered(cache)
     for name in candidates:
         found = shutil.which(name)
         if found is None:
@@ -124,11 +128,14 @@ def find_runtime(cache: Path, candidates: Sequence[str]) -> RuncDriver:
         driver = RuncDriver(name, Path(found), state_directory() / name)
         driver.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         identity = _identity(driver.program)
-        if identity == _remembered(cache):
-            return driver
+        if remembered in {f"{identity} filters", f"{identity} plain"}:
+            return replace(driver, filters_calls=remembered.endswith(" filters"))
         reason = _probe(driver, cache.parent)
+        if reason is not None and "seccomp" in reason:
+            driver = replace(driver, filters_calls=False)
+            reason = _probe(driver, cache.parent)
         if reason is None:
-            _remember(cache, identity)
+            _remember(cache, f"{identity} {'filters' if driver.filters_calls else 'plain'}")
             return driver
         refusals.append(f"{name}: {reason}")
     detail = "; ".join(refusals) if refusals else f"none of {', '.join(candidates)} is installed"
@@ -147,8 +154,8 @@ def _probe(driver: RuncDriver, directory: Path) -> str | None:
         spec = ProcessSpec(
             (_PROBE_PROGRAM,), (), "/", ResolvedUser(), "probe", f"/fastlayer/{container_id}"
         )
-        config = json.dumps(runtime_config(spec, str(bundle / "rootfs")))
-        (bundle / "config.json").write_text(config)
+        config = runtime_config(spec, str(bundle / "rootfs"), filter_calls=driver.filters_calls)
+        (bundle / "config.json").write_text(json.dumps(config))
         done = subprocess.run(
             driver.run_argv(bundle, container_id, log=bundle / "log"),
             stdin=subprocess.DEVNULL,
