@@ -136,6 +136,10 @@ class ImageCatalog:
         """
         for diff_id in config.diff_ids:
             self.layer_size(diff_id)
+        known = self._refs.image(config.digest) if manifest is None else None
+        if known is not None and self.store.has_blob(known.config):
+            # It was made durable when its record was written: nothing is left to do.
+            return self._load(known, self._refs.names())
         image_id = self.store.put_document(config.to_json())
         kept = None if manifest is None else self.store.put_document(manifest.to_json())
         self.store.sync()
