@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use fastlayer_fs::filesystem::FileSystem;
 use fastlayer_fs::{Directory, Kind, Metadata, RootDir, xattr};
@@ -17,7 +17,7 @@ use crate::glob;
 use crate::hashing::hash_files;
 use crate::ignore::IgnoreMatcher;
 use crate::stat_cache::{Known, StatCache};
-use crate::walk::{FilterState, Trust, Walker, lock, portable_xattrs};
+use crate::walk::{FilterState, Trust, Walker, portable_xattrs};
 
 /// Threads of a walk and of hashing. More do not help: the page cache is the limit.
 const MAX_THREADS: usize = 4;
@@ -28,7 +28,6 @@ pub struct Context {
     root: RootDir,
     matcher: IgnoreMatcher,
     cache: RwLock<StatCache>,
-    learned: Mutex<Vec<(Metadata, Known)>>,
     cache_path: Option<PathBuf>,
     trust: Trust,
     threads: usize,
@@ -66,7 +65,6 @@ impl Context {
             root: RootDir::open(root)?,
             matcher,
             cache: RwLock::new(cache.map_or_else(StatCache::empty, StatCache::load)),
-            learned: Mutex::new(Vec::new()),
             cache_path: cache.map(Path::to_path_buf),
             trust: Trust::default(),
             threads: threads.min(MAX_THREADS),
@@ -193,15 +191,18 @@ impl Context {
             .filter(|&index| entries[index].lacks_content())
             .collect();
         let read = hash_files(&self.root, entries, &wanted, self.threads, cancel)?;
+        let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
         for (index, metadata, content) in read {
-            let entry = &mut entries[index];
-            entry.metadata = metadata;
-            entry.content = Some(content);
-            self.learn(&metadata, content, !entry.xattrs.is_empty());
+            entries[index].metadata = metadata;
+            entries[index].content = Some(content);
         }
         for entry in entries.iter() {
-            if entry.metadata.kind != Kind::File {
-                self.remember(entry);
+            let known = Known {
+                content: entry.content,
+                has_xattrs: !entry.xattrs.is_empty(),
+            };
+            if cache.lookup(&entry.metadata) != Some(known) {
+                cache.learn(&entry.metadata, known);
             }
         }
         Ok(())
@@ -210,14 +211,12 @@ impl Context {
     /// Tells the stat cache what a file contains. For callers that read files themselves: its
     /// metadata must have been the same before and after.
     pub fn learn(&self, metadata: &Metadata, content: ContentHash, has_xattrs: bool) {
-        let content = Some(content);
-        self.note(
-            metadata,
-            Known {
-                content,
-                has_xattrs,
-            },
-        );
+        let known = Known {
+            content: Some(content),
+            has_xattrs,
+        };
+        let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
+        cache.learn(metadata, known);
     }
 
     /// Writes what was learned to the stat cache's file, if there is one and there is news.
@@ -226,9 +225,6 @@ impl Context {
     /// Those of writing the file.
     pub fn save(&self) -> Result<()> {
         let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
-        for (metadata, known) in lock(&self.learned).drain(..) {
-            cache.learn(&metadata, known);
-        }
         match &self.cache_path {
             Some(path) if cache.is_dirty() => Ok(cache.save(path)?),
             _ => Ok(()),
@@ -322,25 +318,8 @@ impl Context {
         Ok(cache.lookup(metadata).and_then(|known| known.content))
     }
 
-    /// Notes of a directory, link or node that it has attributes or none.
-    fn remember(&self, entry: &Entry) {
-        let known = Known {
-            content: None,
-            has_xattrs: !entry.xattrs.is_empty(),
-        };
-        if self.known_rows().lookup(&entry.metadata) != Some(known) {
-            self.note(&entry.metadata, known);
-        }
-    }
-
     fn known_rows(&self) -> RwLockReadGuard<'_, StatCache> {
         self.cache.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn note(&self, metadata: &Metadata, known: Known) {
-        if self.cache_path.is_some() {
-            lock(&self.learned).push((*metadata, known));
-        }
     }
 
     /// Says of a missing path whether it is a link that leads out.

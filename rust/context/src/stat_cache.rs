@@ -114,8 +114,11 @@ impl StatCache {
     /// What is known of the file with this metadata. The caller has made sure that its file
     /// system keeps times (see [`crate::Context`]).
     pub fn lookup(&self, metadata: &Metadata) -> Option<Known> {
-        let bytes = &self.rows[self.find((metadata.dev, metadata.ino)).ok()?..][..ROW_SIZE];
-        let row = Row::decode(bytes);
+        let key = (metadata.dev, metadata.ino);
+        let row = match self.learned.get(&key) {
+            Some(row) => *row,
+            None => Row::decode(&self.rows[self.find(key)?..][..ROW_SIZE]),
+        };
         row.describes(metadata).then(|| Known {
             content: (row.flags & HAS_CONTENT != 0).then_some(ContentHash(row.content)),
             has_xattrs: row.flags & HAS_XATTRS != 0,
@@ -160,18 +163,18 @@ impl StatCache {
         Ok(())
     }
 
-    /// The position of the row of this file, or where it would be.
-    fn find(&self, key: (u64, u64)) -> Result<usize, usize> {
+    /// Where the row of this file begins.
+    fn find(&self, key: (u64, u64)) -> Option<usize> {
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low.midpoint(high);
             match key_at(&self.rows, middle * ROW_SIZE).cmp(&key) {
                 Ordering::Less => low = middle + 1,
                 Ordering::Greater => high = middle,
-                Ordering::Equal => return Ok(middle * ROW_SIZE),
+                Ordering::Equal => return Some(middle * ROW_SIZE),
             }
         }
-        Err(low * ROW_SIZE)
+        None
     }
 
     fn merged(&self) -> Vec<u8> {

@@ -84,6 +84,24 @@ fn only_what_changed_is_read_again() {
 }
 
 #[test]
+fn what_was_read_is_known_at_once() {
+    let top = tempfile::tempdir().unwrap();
+    std::fs::write(top.path().join("file"), "x").unwrap();
+    let context = Context::open_root(top.path(), IgnoreMatcher::default(), None).unwrap();
+    let walk = || context.walk(b"", WalkOptions::default(), &GO_ON).unwrap();
+    let mut first = walk();
+    assert!(first.entries[0].lacks_content());
+    context.hash(&mut first.entries, &GO_ON).unwrap();
+    assert_eq!(walk().entries[0].content.is_some(), has_fine_times());
+    std::fs::write(top.path().join("file"), "y").unwrap();
+    let second = walk();
+    assert!(second.entries[0].lacks_content());
+    let content = ContentHash::of(b"y");
+    context.learn(&second.entries[0].metadata, content, false);
+    assert_eq!(walk().entries[0].content.is_some(), has_fine_times());
+}
+
+#[test]
 fn attributes_are_seen_though_cached() {
     let top = tempfile::tempdir().unwrap();
     let (root, cache) = (top.path().join("root"), top.path().join("cache"));
