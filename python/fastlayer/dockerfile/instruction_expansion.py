@@ -34,6 +34,7 @@ from fastlayer.dockerfile.ports import parse_port
 from fastlayer.dockerfile.signals import check_signal
 from fastlayer.dockerfile.source import InstructionError, fail
 from fastlayer.dockerfile.suggestion import did_you_mean
+from fastlayer.dockerfile.transfers import check_mode, is_remote
 from fastlayer.dockerfile.value import Value
 
 
@@ -182,9 +183,12 @@ def _run(instruction: Run, expander: _Expander) -> Run:
 
 
 def _transfer(instruction: Transfer, expander: _Expander) -> Transfer:
+    chown = expander.word(instruction.chown)
+    chmod = expander.word(instruction.chmod)
+    check_mode(chmod)
     return instruction.replace(
-        chown=expander.word(instruction.chown),
-        chmod=expander.word(instruction.chmod),
+        chown=chown,
+        chmod=chmod,
         sources=tuple(expander.word(source) for source in instruction.sources),
         contents=tuple(_inline(content, expander) for content in instruction.contents),
         destination=expander.word(instruction.destination),
@@ -204,12 +208,21 @@ def _copy(instruction: Copy, expander: _Expander) -> Transfer:
             hint="define a new stage with FROM using ARG from global scope",
             token=instruction.from_,
         )
-    return _transfer(instruction, expander)
+    expanded = _transfer(instruction, expander)
+    for source in expanded.sources:
+        if is_remote(source):
+            raise InstructionError("source can't be a URL for COPY", hint="use ADD", token=source)
+    return expanded
 
 
 def _add(instruction: Add, expander: _Expander) -> Transfer:
     checksum = expander.word(instruction.checksum)
-    return _transfer(instruction.replace(checksum=checksum), expander)
+    expanded = _transfer(instruction.replace(checksum=checksum), expander)
+    if checksum and len(expanded.sources) != 1:
+        raise InstructionError("checksum can't be specified for multiple sources", token=checksum)
+    if checksum and not is_remote(expanded.sources[0]):
+        raise InstructionError("checksum requires HTTP(S) or Git sources", token=checksum)
+    return expanded
 
 
 def _pairs(instruction: Env | Label, expander: _Expander) -> Env | Label:
