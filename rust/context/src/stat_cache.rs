@@ -12,6 +12,8 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fastlayer_fs::{Directory, Kind, Metadata, Timestamp, write_atomic};
@@ -56,6 +58,8 @@ pub struct Known {
 #[derive(Debug)]
 pub struct StatCache {
     rows: Vec<u8>,
+    /// For each row, whether it was of use: then it stays.
+    used: Vec<AtomicBool>,
     learned: BTreeMap<(u64, u64), Row>,
     opened: Timestamp,
     fine_times: bool,
@@ -79,6 +83,7 @@ impl StatCache {
     pub fn empty() -> Self {
         Self {
             rows: Vec::new(),
+            used: Vec::new(),
             learned: BTreeMap::new(),
             opened: now(),
             fine_times: has_fine_times(),
@@ -89,7 +94,7 @@ impl StatCache {
     pub fn load(path: &Path) -> Self {
         let mut cache = Self::empty();
         if let Ok(bytes) = std::fs::read(path) {
-            cache.rows = checked_rows(bytes).unwrap_or_default();
+            cache.set_rows(checked_rows(bytes).unwrap_or_default());
         }
         cache
     }
@@ -115,13 +120,14 @@ impl StatCache {
     /// system keeps times (see [`crate::Context`]).
     pub fn lookup(&self, metadata: &Metadata) -> Option<Known> {
         let key = (metadata.dev, metadata.ino);
-        let row = match self.learned.get(&key) {
-            Some(row) => *row,
-            None => Row::decode(&self.rows[self.find(key)?..][..ROW_SIZE]),
-        };
-        row.describes(metadata).then(|| Known {
-            content: (row.flags & HAS_CONTENT != 0).then_some(ContentHash(row.content)),
-            has_xattrs: row.flags & HAS_XATTRS != 0,
+        if let Some(row) = self.learned.get(&key) {
+            return row.describes(metadata).then(|| row.known());
+        }
+        let index = self.find(key)?;
+        let row = Row::decode(self.row(index));
+        row.describes(metadata).then(|| {
+            self.used[index].store(true, Relaxed);
+            row.known()
         })
     }
 
@@ -142,7 +148,7 @@ impl StatCache {
     }
 
     /// Writes the cache to `path`, in one step. What was learned replaces older rows of the same
-    /// files; rows that were not replaced for long are dropped.
+    /// files; rows that were of no use for long are dropped.
     ///
     /// # Errors
     /// Those of writing the file; the old one is then untouched.
@@ -158,20 +164,30 @@ impl StatCache {
             (parent, _) => Path::new(std::ffi::OsStr::from_bytes(parent)),
         };
         write_atomic(&Directory::open(parent)?, name, 0o600, &bytes, false)?;
-        self.rows = merged;
+        self.set_rows(merged);
         self.learned.clear();
         Ok(())
     }
 
-    /// Where the row of this file begins.
+    fn set_rows(&mut self, rows: Vec<u8>) {
+        self.rows = rows;
+        self.used.clear();
+        self.used.resize_with(self.len(), AtomicBool::default);
+    }
+
+    fn row(&self, index: usize) -> &[u8] {
+        &self.rows[index * ROW_SIZE..][..ROW_SIZE]
+    }
+
+    /// The number of the row of this file.
     fn find(&self, key: (u64, u64)) -> Option<usize> {
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low.midpoint(high);
-            match key_at(&self.rows, middle * ROW_SIZE).cmp(&key) {
+            match key_of(self.row(middle)).cmp(&key) {
                 Ordering::Less => low = middle + 1,
                 Ordering::Greater => high = middle,
-                Ordering::Equal => return Some(middle * ROW_SIZE),
+                Ordering::Equal => return Some(middle),
             }
         }
         None
@@ -180,14 +196,17 @@ impl StatCache {
     fn merged(&self) -> Vec<u8> {
         let mut merged = Vec::with_capacity(self.rows.len() + self.learned.len() * ROW_SIZE);
         let mut learned = self.learned.values().peekable();
-        for bytes in self.rows.chunks_exact(ROW_SIZE) {
-            let mut row = Row::decode(bytes);
+        for index in 0..self.len() {
+            let mut row = Row::decode(self.row(index));
             let key = (row.dev, row.ino);
             while let Some(new) = learned.next_if(|new| (new.dev, new.ino) < key) {
                 new.encode(&mut merged);
             }
             if let Some(new) = learned.next_if(|new| (new.dev, new.ino) == key) {
                 new.encode(&mut merged);
+            } else if self.used[index].load(Relaxed) {
+                row.age = 0;
+                row.encode(&mut merged);
             } else if row.age < MAX_AGE {
                 row.age += 1;
                 row.encode(&mut merged);
@@ -220,6 +239,13 @@ impl Row {
             && self.mtime == metadata.mtime
             && self.size == metadata.size
             && self.mode == full_mode(metadata)
+    }
+
+    fn known(&self) -> Known {
+        Known {
+            content: (self.flags & HAS_CONTENT != 0).then_some(ContentHash(self.content)),
+            has_xattrs: self.flags & HAS_XATTRS != 0,
+        }
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -263,9 +289,9 @@ fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
     filled
 }
 
-fn key_at(rows: &[u8], at: usize) -> (u64, u64) {
-    let long = |at: usize| u64::from_le_bytes(array(&rows[at..]));
-    (long(at), long(at + 8))
+fn key_of(row: &[u8]) -> (u64, u64) {
+    let long = |at: usize| u64::from_le_bytes(array(&row[at..]));
+    (long(0), long(8))
 }
 
 /// Permission bits and the type, which no two kinds share.
