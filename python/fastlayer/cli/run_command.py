@@ -98,10 +98,10 @@ def _run(store: Store, options: dict[str, object]) -> int:
         Path(cidfile).write_text(container.identifier)
     try:
         session = lifecycle.start(store, container, terminal.window_size() if tty else None)
-    except ContainerError as error:
-        if request.auto_remove and container.directory.exists():
+    except (ContainerError, KeyboardInterrupt):
+        if container.directory.exists() and (request.auto_remove or container.is_running()):
             lifecycle.remove(store, container, force=True)
-        raise error
+        raise
     if detach:
         session.close()
         click.echo(container.identifier)

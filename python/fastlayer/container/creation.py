@@ -17,7 +17,7 @@ from fastlayer.container.copy import extract
 from fastlayer.container.document import timestamp
 from fastlayer.container.mounts import DEFAULT_SHM_SIZE, Mount
 from fastlayer.container.registry import Container, ContainerRegistry
-from fastlayer.container.spec import DEFAULT_PATH, Ulimit
+from fastlayer.container.spec import DEFAULT_PATH, Ulimit, require_passable
 from fastlayer.container.tree import MergedTree
 from fastlayer.errors import ContainerError, PathNotFoundError, StoreIOError
 from fastlayer.image.image import Image
@@ -151,6 +151,8 @@ def create(store: Store, image: Image, request: CreateRequest) -> Container:
     network.effective_network(request.network)
     adjust(request.cap_add, request.cap_drop)
     config = _config(registry, image, request)
+    targets = (mount.target for mount in config.mounts)
+    require_passable((config.path, *config.arguments, *config.environment, *targets))
     process.resolve_user(store, image.chain, config.image_config().config.user)
     try:
         container = registry.add(config)

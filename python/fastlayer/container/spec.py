@@ -6,6 +6,7 @@ numbers, the kernel's last capability, host devices) is in the spec already.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from fastlayer.container import capabilities, seccomp
@@ -131,8 +132,7 @@ def runtime_config(spec: ProcessSpec, root: str, *, filter_calls: bool = True) -
     ContainerError
         An argument or variable cannot be passed (not UTF-8, or it holds a NUL).
     """
-    for text in (*spec.arguments, *spec.environment, spec.working_directory):
-        _require_passable(text)
+    require_passable((*spec.arguments, *spec.environment, spec.working_directory))
     return {
         "ociVersion": "1.0.2",
         "process": _process(spec),
@@ -231,10 +231,18 @@ def _device(device: Device) -> dict[str, object]:
     }
 
 
-def _require_passable(text: str) -> None:
-    if "\0" in text:
-        raise ContainerError(f"{text!r} holds a NUL and cannot be passed to a process")
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        raise ContainerError(f"{text!r} is not valid UTF-8 and cannot be passed on") from None
+def require_passable(texts: Iterable[str]) -> None:
+    """Refuse texts that cannot be handed to a process through the runtime's JSON.
+
+    Raises
+    ------
+    ContainerError
+        One is not UTF-8, or holds a NUL.
+    """
+    for text in texts:
+        if "\0" in text:
+            raise ContainerError(f"{text!r} holds a NUL and cannot be passed to a process")
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            raise ContainerError(f"{text!r} is not valid UTF-8 and cannot be passed on") from None
