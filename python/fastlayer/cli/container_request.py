@@ -19,6 +19,12 @@ HOST_NETWORK_WARNING = "WARNING: Published ports are discarded when using host n
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]?)i?b?", re.IGNORECASE)
 _FACTORS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**50}
+_MOUNT_FIELDS = {
+    "src": "source",
+    "dst": "target",
+    "destination": "target",
+    "ro": "readonly",
+}
 _ULIMITS = frozenset(
     {
         "core",
@@ -112,6 +118,46 @@ def read_volumes(texts: Iterable[str]) -> tuple[tuple[Mount, ...], tuple[str, ..
             )
         )
     return tuple(mounts), tuple(anonymous)
+
+
+def read_mounts(texts: Iterable[str]) -> tuple[Mount, ...]:
+    """``--mount type=bind,src=HOST,dst=CTR[,ro]`` and ``type=tmpfs,dst=CTR[,tmpfs-size=N]``.
+
+    Raises
+    ------
+    UsageError
+        A field is missing or unknown, a type is not supported, or a source does not exist.
+    """
+    return tuple(_read_mount(text) for text in texts)
+
+
+def _read_mount(text: str) -> Mount:
+    fields = {}
+    for part in text.split(","):
+        name, found, value = part.partition("=")
+        fields[_MOUNT_FIELDS.get(name, name)] = value if found else "true"
+    kind = fields.pop("type", "volume")
+    target = fields.pop("target", "")
+    read_only = fields.pop("readonly", "false") in {"true", "1"}
+    if kind not in {"bind", "tmpfs"}:
+        raise UsageError(f"--mount {text}: type {kind} is not supported", hint="bind or tmpfs")
+    if not target.startswith("/"):
+        raise UsageError(f"--mount {text}: target must be an absolute path")
+    target = os.path.normpath(target)
+    if kind == "tmpfs":
+        names = {"tmpfs-size": "size", "tmpfs-mode": "mode"}
+        options = [f"{names[n]}={fields.pop(n)}" for n in list(fields) if n in names]
+        mount = Mount(
+            "tmpfs", target, read_only=read_only, options=("nosuid", "nodev", "noexec", *options)
+        )
+    else:
+        source = Path(os.path.abspath(fields.pop("source", "")))
+        if not source.exists():
+            raise UsageError(f"--mount {text}: the source path {source} does not exist")
+        mount = Mount("bind", target, str(source), read_only, is_directory=source.is_dir())
+    if fields:
+        raise UsageError(f"--mount {text}: {', '.join(sorted(fields))} is not supported")
+    return mount
 
 
 def read_tmpfs(texts: Iterable[str]) -> tuple[Mount, ...]:

@@ -38,6 +38,7 @@ from fastlayer.store import Store
 @click.option("-l", "--label", multiple=True, metavar="K=V", help="Set a label.")
 @click.option("--label-file", multiple=True, metavar="FILE", help="Labels from a file.")
 @click.option("-v", "--volume", multiple=True, metavar="HOST:CTR[:ro]", help="Mount a path.")
+@click.option("--mount", multiple=True, metavar="K=V,…", help="Mount type=bind or type=tmpfs.")
 @click.option("--tmpfs", multiple=True, metavar="PATH[:OPT]", help="Mount a tmpfs.")
 @click.option("-w", "--workdir", default="", help="Working directory.")
 @click.option("-u", "--user", default="", metavar="USER[:GROUP]", help="Who the process is.")
@@ -156,7 +157,11 @@ def create_request(options: dict[str, object]) -> CreateRequest:
         hostname=str(options["hostname"]),
         network=str(options["network"]),
         ports=read.read_ports(texts("publish")),
-        mounts=(*mounts, *read.read_tmpfs(texts("tmpfs"))),
+        mounts=(
+            *mounts,
+            *read.read_mounts(texts("mount")),
+            *read.read_tmpfs(texts("tmpfs")),
+        ),
         anonymous_volumes=anonymous,
         terminal=bool(options["tty"]),
         open_stdin=bool(options["interactive"]),

@@ -81,3 +81,30 @@ def test_tmpfs() -> None:
     (mount,) = read.read_tmpfs(["/run:size=1m,exec"])
     assert mount.target == "/run"
     assert "noexec" not in mount.options
+
+
+def test_mounts(tmp_path: Path) -> None:
+    bind, memory = read.read_mounts(
+        [f"type=bind,src={tmp_path},dst=/a/,ro", "type=tmpfs,destination=/b,tmpfs-size=1m"]
+    )
+    assert (bind.kind, bind.target, bind.source, bind.read_only) == (
+        "bind",
+        "/a",
+        str(tmp_path),
+        True,
+    )
+    assert "size=1m" in memory.options
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "type=volume,src=v,dst=/a",
+        "type=bind,src=/,dst=a",
+        "type=bind,src=/no/such,dst=/a",
+        "type=bind,src=/,dst=/a,bind-propagation=shared",
+    ],
+)
+def test_mounts_that_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--mount"):
+        read.read_mounts([text])
