@@ -131,6 +131,22 @@ def test_visible_settings_are_in_the_key(workshop: Workshop) -> None:
     assert run_cached(workshop.build("FROM busybox\nRUN true\n", network="none")) == [False]
 
 
+def test_hosts_and_limits(workshop: Workshop) -> None:
+    text = (
+        "FROM busybox\n"
+        "RUN grep myhost /etc/hosts > /hosts; df -k /dev/shm | tail -n 1 > /shm;"
+        " ulimit -n > /files\n"
+    )
+    workshop.write({"Dockerfile": text})
+    command = workshop.command()
+    arguments = ("--add-host", "myhost:1.2.3.4", "--shm-size", "1m", "--ulimit", "nofile=77:88")
+    image = command.text("build", "-q", *arguments, workshop.context)
+    assert command.text("cat", f"{image}:/hosts").split() == ["1.2.3.4", "myhost"]
+    assert command.text("cat", f"{image}:/shm").split()[1] == "1024"
+    assert command.text("cat", f"{image}:/files") == "77"
+    assert run_cached(workshop.build(text)) == [False]
+
+
 def test_early_cut_off(workshop: Workshop) -> None:
     """A RUN that ran again and gave the same tree leaves what follows cached, and the id too."""
     text = (

@@ -7,7 +7,16 @@
 from __future__ import annotations
 
 from fastlayer.builder.job import BuildArguments, build
+from fastlayer.builder.options import RunSettings
 from fastlayer.builder.output import Output, parse_output
 from fastlayer.builder.result import BuildResult, StepResult
 
-__all__ = ["BuildArguments", "BuildResult", "Output", "StepResult", "build", "parse_output"]
+__all__ = [
+    "BuildArguments",
+    "BuildResult",
+    "Output",
+    "RunSettings",
+    "StepResult",
+    "build",
+    "parse_output",
+]

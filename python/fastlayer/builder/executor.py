@@ -106,9 +106,7 @@ class Executor:
         self._failure: BaseException | None = None
         self._failure_lock = threading.Lock()
         self._slots = threading.Semaphore(max(2, os.cpu_count() or 1))
-        self._workplace = Workplace(
-            store, context, lambda index: self._wait(index).chain, options.secrets
-        )
+        self._workplace = Workplace(store, context, lambda index: self._wait(index).chain, options)
 
     def run(self) -> StageResult:
         """Carry the plan out; gives the target's result.

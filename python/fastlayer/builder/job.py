@@ -18,7 +18,7 @@ from fastlayer.builder.context import (
 from fastlayer.builder.executor import Executor, StageResult
 from fastlayer.builder.graph import BaseImage, Plan
 from fastlayer.builder.history import image_config
-from fastlayer.builder.options import NETWORKS, BuildOptions, Secret
+from fastlayer.builder.options import NETWORKS, BuildOptions, RunSettings, Secret
 from fastlayer.builder.output import Output, parse_output
 from fastlayer.builder.plan import make_plan
 from fastlayer.builder.reporter import Reporter
@@ -63,6 +63,8 @@ class BuildArguments(TypedDict, total=False):
     """Labels of the image, besides those of LABEL."""
     secrets: Mapping[str, bytes]
     """Contents of ``RUN --mount=type=secret``, by id."""
+    run: RunSettings
+    """What the processes of RUN get: hosts, limits."""
     outputs: Sequence[str | Output]
     """Other forms of the result: texts as for ``--output``, or values."""
 
@@ -266,6 +268,7 @@ def _options(arguments: BuildArguments) -> BuildOptions:
         platform=parse_platform(platform) if platform else None,
         labels=dict(arguments.get("labels", {})),
         secrets={name: Secret(name, content) for name, content in secrets.items()},
+        run=arguments.get("run", RunSettings()),
     )
 
 

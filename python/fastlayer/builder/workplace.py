@@ -6,13 +6,13 @@ One for a build, used from several threads; whatever it gives is made at most on
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fastlayer.builder.context import BuildContext
 from fastlayer.builder.graph import FromContext, FromImage, FromStage, Origin, Place
-from fastlayer.builder.options import Secret
+from fastlayer.builder.options import BuildOptions
 from fastlayer.cache.keys import KeyParts
 from fastlayer.container.user import MAXIMUM_FILE_SIZE, resolve
 from fastlayer.errors import BuildError, ContainerError, PathNotFoundError
@@ -44,8 +44,8 @@ class Workplace:
         The build context.
     stage_chain:
         The layers of a finished stage, by its index.
-    secrets:
-        Secrets by id.
+    options:
+        The build's settings.
     """
 
     def __init__(
@@ -53,11 +53,12 @@ class Workplace:
         store: Store,
         context: BuildContext,
         stage_chain: Callable[[int], tuple[str, ...]],
-        secrets: Mapping[str, Secret],
+        options: BuildOptions,
     ) -> None:
         self.store = store
         self.context = context
-        self.secrets = secrets
+        self.secrets = options.secrets
+        self.run_settings = options.run
         self._stage_chain = stage_chain
         self._runner: StepRunner | None = None
         self._closed = False

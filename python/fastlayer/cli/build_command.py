@@ -15,10 +15,9 @@ import click
 from fastlayer.errors import ContextError, FastlayerError, RunFailedError, UsageError
 
 if TYPE_CHECKING:
-    from fastlayer.builder import BuildArguments, BuildResult
+    from fastlayer.builder import BuildArguments, BuildResult, RunSettings
 
 UNSUPPORTED = {
-    "--add-host": "",
     "--allow": "",
     "--annotation": "",
     "--attest": "",
@@ -40,10 +39,8 @@ UNSUPPORTED = {
     "--no-cache-filter": "--no-cache runs every step",
     "--policy": "",
     "--security-opt": "",
-    "--shm-size": "",
     "--source-date-epoch": "",
     "--ssh": "",
-    "--ulimit": "",
     "--volume": "use RUN --mount=type=cache or bind in the Dockerfile",
 }
 """Flags of docker's build that take a value and are refused, each with what to do instead."""
@@ -115,6 +112,9 @@ def _only_false(context: click.Context, parameter: click.Parameter, value: str |
 @click.option(
     "--secret", "secrets", multiple=True, metavar="id=…,src=FILE|env=NAME", help="A secret."
 )
+@click.option("--add-host", "hosts", multiple=True, metavar="NAME:IP", help="A host of RUN.")
+@click.option("--shm-size", metavar="SIZE", help="Size of /dev/shm in RUN.")
+@click.option("--ulimit", "ulimits", multiple=True, metavar="N=S[:H]", help="A limit of RUN.")
 @click.option("-o", "--output", "outputs", multiple=True, metavar="SPEC", help="Other outputs.")
 @click.option("--iidfile", metavar="FILE", help="Write the image's id to a file.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the image's id only.")
@@ -144,6 +144,9 @@ def command(
     platform: str | None,
     labels: tuple[str, ...],
     secrets: tuple[str, ...],
+    hosts: tuple[str, ...],
+    shm_size: str | None,
+    ulimits: tuple[str, ...],
     outputs: tuple[str, ...],
     iidfile: str | None,
     quiet: bool,
@@ -174,6 +177,8 @@ def command(
         "secrets": _read_secrets(secrets),
         "outputs": outputs,
     }
+    if hosts or shm_size or ulimits:
+        arguments["run"] = _run_settings(hosts, shm_size, ulimits)
     result = _build(ctx, directory, mode, arguments)
     _tell(result, iidfile, quiet=quiet)
 
@@ -195,6 +200,20 @@ def _build(
         raise
     finally:
         shown.close()
+
+
+def _run_settings(
+    hosts: tuple[str, ...], shm_size: str | None, ulimits: tuple[str, ...]
+) -> RunSettings:
+    from fastlayer.builder import RunSettings
+    from fastlayer.cli.container_request import read_size, read_ulimits
+    from fastlayer.container.network import parse_extra_host
+
+    return RunSettings(
+        extra_hosts=tuple(parse_extra_host(text) for text in hosts),
+        shm_size=read_size(shm_size, "--shm-size") if shm_size else None,
+        ulimits=read_ulimits(ulimits),
+    )
 
 
 def _tell(result: BuildResult, iidfile: str | None, *, quiet: bool) -> None:

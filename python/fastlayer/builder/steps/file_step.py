@@ -6,21 +6,15 @@ is copied, not where it came from.
 
 from __future__ import annotations
 
-import re
-
 from fastlayer.builder.graph import FileStep, FromContext, Origin, Place
 from fastlayer.builder.state import StageState, unsupported
 from fastlayer.builder.workplace import Prepared, Workplace
 from fastlayer.cache.keys import KeyParts
 from fastlayer.dockerfile import Add, Copy, Transfer
+from fastlayer.dockerfile.transfers import is_remote
 from fastlayer.errors import DockerfileError
 from fastlayer.oci import created_by
 from fastlayer.store import CopyOperation, CopySource
-
-_CLAUSE = r"[ugoa]*(?:[-+=](?:[ugo]|[rwxXst]*))+"
-_MODE = re.compile(rf"[0-7]{{1,4}}|{_CLAUSE}(?:,{_CLAUSE})*")
-_URL = re.compile(r"(?:https?|ftp)://")
-_GIT = re.compile(r"(?:git|ssh)://|git@|(?:https?://)?\S+\.git(?:[#?]\S*)?$")
 
 
 def plan(instruction: Copy | Add, written: str, state: StageState, place: Place) -> None:
@@ -44,13 +38,6 @@ def plan(instruction: Copy | Add, written: str, state: StageState, place: Place)
     """
     if isinstance(instruction, Add):
         _refuse_remote(instruction, place)
-    if instruction.chmod and not _MODE.fullmatch(instruction.chmod):
-        raise DockerfileError(
-            f"{instruction.name} --chmod={instruction.chmod}: neither octal nor symbolic",
-            file=place.file,
-            line=place.line,
-            hint="write it as 0644 or u=rw,go=r",
-        )
     parents = isinstance(instruction, Copy) and instruction.parents
     state.steps.append(
         FileStep(
@@ -137,22 +124,12 @@ def _origin(instruction: Transfer, state: StageState, place: Place) -> Origin:
 
 def _refuse_remote(instruction: Add, place: Place) -> None:
     for source in instruction.sources:
-        if _GIT.match(source):
+        if is_remote(source):
             raise unsupported(
-                f"ADD of the git repository {source}",
+                f"ADD of {source}",
                 place,
-                hint="clone it into the context first, and COPY it",
+                hint="download or clone it into the context first, and COPY it",
             )
-        if _URL.match(source):
-            raise unsupported(
-                f"ADD of the URL {source}",
-                place,
-                hint="download it into the context first, and COPY it",
-            )
-    if instruction.checksum:
-        raise DockerfileError(
-            "ADD --checksum needs a URL as its source", file=place.file, line=place.line
-        )
     if instruction.keep_git_dir is not None:
         raise DockerfileError(
             "ADD --keep-git-dir needs a git repository as its source",

@@ -14,6 +14,7 @@ from fastlayer.builder.state import StageState, clean_path, unsupported
 from fastlayer.builder.steps.config_step import with_shell
 from fastlayer.builder.workplace import Prepared, Workplace
 from fastlayer.cache.keys import KeyParts
+from fastlayer.container.mounts import DEFAULT_SHM_SIZE
 from fastlayer.dockerfile import (
     BindMount,
     CacheMount,
@@ -109,6 +110,7 @@ def prepare(
         f"network {network}",
         f"platform {step.platform}",
         *specifications,
+        *workplace.run_settings.key_parts(),
     )
     parts = KeyParts(tree, instruction, inputs, configuration)
     return Prepared(parts, lambda: _perform(step, chain, workplace, output))
@@ -130,7 +132,7 @@ def _perform(
     from fastlayer.builder.steps.run_mounts import MountSet
     from fastlayer.container.step import StepSpec
 
-    runner = workplace.runner()
+    runner, settings = workplace.runner(), workplace.run_settings
     with MountSet(step, chain, workplace) as mounts:
         environment = dict(step.hidden_environment) | dict(step.environment) | mounts.environment
         specification = StepSpec(
@@ -140,6 +142,9 @@ def _perform(
             user=step.user,
             network=step.network,
             mounts=mounts.mounts,
+            extra_hosts=settings.extra_hosts,
+            shm_size=DEFAULT_SHM_SIZE if settings.shm_size is None else settings.shm_size,
+            ulimits=settings.ulimits,
         )
         try:
             result = runner.run(chain, specification, output)
