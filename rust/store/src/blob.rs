@@ -4,7 +4,7 @@
 //! follows at once; they are small.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 
 use fastlayer_fs::TemporaryFile;
 use fastlayer_fs::sync::fsync_dir;
@@ -65,6 +65,15 @@ impl Store {
     pub fn has_blob(&self, digest: &BlobDigest) -> Result<bool> {
         let found = self.blobs().find_child(digest.hex().as_bytes())?;
         Ok(found.is_some())
+    }
+
+    /// Writes a stored blob to `output`, as it came in; gives its size.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn write_blob(&self, digest: &BlobDigest, output: &mut impl Write) -> Result<u64> {
+        let failed = |source| Error::io(format!("cannot copy blob {digest}"), source);
+        io::copy(&mut self.open_blob(digest)?, output).map_err(failed)
     }
 
     /// A stored blob, open for reading.

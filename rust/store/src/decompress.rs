@@ -4,15 +4,16 @@
 //! and plain. Zeros after the last member or frame are padding and ignored; anything else there is
 //! an error. What comes out is bounded against what went in.
 
-use std::io::{self, BufRead, BufReader, Chain, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Chain, Cursor, Read, Write};
 
 use crate::error::{Error, Result};
+use crate::hashing::HashingReader;
 use crate::read::{read_full, read_some};
 
 /// Bytes read from the source at a time.
 const BUFFER: usize = 256 << 10;
 /// Bytes that tell the forms apart.
-const HEAD: usize = 6;
+pub(crate) const HEAD: usize = 6;
 /// Largest window that a zstd frame may ask for, as a power of two: as `zstd` itself takes.
 const ZSTD_WINDOW_LOG: u32 = 27;
 /// Memory that an xz stream may ask for: `xz -9` needs 65 MiB.
@@ -51,6 +52,24 @@ impl Compression {
             [b'B', b'Z', b'h', b'1'..=b'9', ..] => Self::Bzip2,
             _ => Self::None,
         }
+    }
+}
+
+/// Copies the plain bytes of `source` to `output`; gives their number.
+///
+/// # Errors
+/// [`Error::Format`] when the compressed stream is damaged, [`Error::Limit`].
+pub fn decompress(source: impl Read, output: &mut impl Write) -> Result<u64> {
+    let mut plain = Decompressor::new(HashingReader::new(source, false))?;
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let count = plain.read(&mut buffer, HashingReader::count)?;
+        if count == 0 {
+            return Ok(plain.plain);
+        }
+        output
+            .write_all(&buffer[..count])
+            .map_err(|source| Error::io("cannot write the plain stream", source))?;
     }
 }
 

@@ -66,10 +66,12 @@ impl<R: Read> HashingReader<R> {
         self.count
     }
 
-    /// The digest of the bytes read, if they were hashed.
-    pub(crate) fn finish(self) -> Option<BlobDigest> {
-        self.sha256
-            .map(|sha256| BlobDigest::from_bytes(sha256.finalize().into()))
+    /// What was read from, and the digest of the bytes read, if they were hashed.
+    pub(crate) fn finish(self) -> (R, Option<BlobDigest>) {
+        let digest = self
+            .sha256
+            .map(|sha256| BlobDigest::from_bytes(sha256.finalize().into()));
+        (self.inner, digest)
     }
 }
 

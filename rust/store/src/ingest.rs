@@ -11,6 +11,7 @@ use crate::decompress::Decompressor;
 use crate::digest::{BlobDigest, DiffId};
 use crate::error::{Error, Result};
 use crate::hashing::HashingReader;
+use crate::kept_blob::KeepingReader;
 use crate::layer_info::LayerInfo;
 use crate::layer_writer::{LayerWriter, WriterOptions};
 use crate::store::Store;
@@ -27,6 +28,8 @@ pub struct IngestOptions {
     pub blob_digest: Option<BlobDigest>,
     /// The digest that the plain tar must have.
     pub diff_id: Option<DiffId>,
+    /// Whether a compressed blob whose digest is given is kept as it is, too.
+    pub keep_blob: bool,
 }
 
 impl Store {
@@ -44,6 +47,8 @@ impl Store {
         options: IngestOptions,
         progress: &mut dyn FnMut(u64),
     ) -> Result<LayerInfo> {
+        let kept = (options.keep_blob && options.blob_digest.is_some()).then_some(self);
+        let source = KeepingReader::new(source, kept);
         let reader = HashingReader::new(source, options.blob_digest.is_some());
         let mut plain = Decompressor::new(reader)?;
         let mut ingest = Ingest::new(LayerWriter::new(self, options.writer)?);
@@ -60,10 +65,18 @@ impl Store {
             }
             progress(taken);
         }
-        let found = plain.into_source().and_then(HashingReader::finish);
+        let (source, found) = match plain.into_source().map(HashingReader::finish) {
+            Some((source, found)) => (Some(source), found),
+            None => (None, None),
+        };
         check("the layer's blob", options.blob_digest, found)?;
         let sealed = ingest.finish()?.seal()?;
         check("the layer's tar", options.diff_id, Some(sealed.diff_id()))?;
+        if let Some(kept) = source.and_then(KeepingReader::finish)
+            && let Some(digest) = &options.blob_digest
+        {
+            kept.publish(self, digest)?;
+        }
         sealed.publish()
     }
 }

@@ -14,6 +14,7 @@ mod assembler;
 mod contents;
 mod hashing;
 mod indexing;
+mod kept_blob;
 mod pipeline;
 mod read;
 mod rebuild;
