@@ -9,6 +9,7 @@ from fastlayer.dockerfile.lexer import read_nodes
 from fastlayer.dockerfile.nodes import Syntax
 from fastlayer.dockerfile.reading import description, read_instruction
 from fastlayer.dockerfile.source import Span, fail
+from fastlayer.errors import DockerfileError
 
 
 def parse(data: bytes, *, file: str = "Dockerfile") -> Dockerfile:
@@ -27,39 +28,82 @@ def parse(data: bytes, *, file: str = "Dockerfile") -> Dockerfile:
         The file breaks the grammar or a rule of an instruction; it has file, line, column and the
         line's text.
     """
+    found, error = parse_partly(data, file=file)
+    if error is not None:
+        raise error
+    return found
+
+
+def parse_partly(
+    data: bytes, *, file: str = "Dockerfile"
+) -> tuple[Dockerfile, DockerfileError | None]:
+    """Parse a Dockerfile up to the first instruction that breaks a rule.
+
+    Parameters
+    ----------
+    data, file:
+        As for :func:`parse`.
+
+    Returns
+    -------
+    tuple
+        What stands before the error, and the error, ``None`` where there is none.
+
+    Raises
+    ------
+    DockerfileError
+        The file breaks the grammar.
+    """
     syntax = read_nodes(data, file=file)
-    instructions = [read_instruction(node, syntax) for node in syntax.nodes]
-    arguments: list[Arg] = []
-    stages: list[Stage] = []
-    body: list[Instruction] = []
-    opener: From | None = None
-    for instruction in instructions:
+    builder = _Builder(syntax)
+    error = None
+    try:
+        for node in syntax.nodes:
+            builder.add(read_instruction(node, syntax))
+        builder.check()
+    except DockerfileError as raised:
+        error = raised
+    return builder.build(), error
+
+
+class _Builder:
+    """Gathers instructions to stages."""
+
+    def __init__(self, syntax: Syntax) -> None:
+        self._syntax = syntax
+        self._arguments: list[Arg] = []
+        self._stages: list[tuple[From, list[Instruction]]] = []
+
+    def add(self, instruction: Instruction) -> None:
         if isinstance(instruction, From):
-            if opener is not None:
-                stages.append(_stage(len(stages), opener, body))
-            opener, body = instruction, []
-        elif opener is not None:
-            body.append(instruction)
+            self._stages.append((instruction, []))
+        elif self._stages:
+            self._stages[-1][1].append(instruction)
         elif isinstance(instruction, Arg):
-            arguments.append(instruction)
+            self._arguments.append(instruction)
         else:
-            _fail_outside(instruction, syntax)
-    if opener is None:
-        fail(
-            "dockerfile contains no stages to build",
-            hint="begin with FROM",
-            file=file,
-            line=syntax.nodes[-1].last,
+            _fail_outside(instruction, self._syntax)
+
+    def check(self) -> None:
+        if not self._stages:
+            fail(
+                "dockerfile contains no stages to build",
+                hint="begin with FROM",
+                file=self._syntax.file,
+                line=self._syntax.nodes[-1].last,
+            )
+
+    def build(self) -> Dockerfile:
+        return Dockerfile(
+            file=self._syntax.file,
+            directives=_directives(self._syntax),
+            arguments=tuple(self._arguments),
+            stages=tuple(
+                _stage(index, opener, body) for index, (opener, body) in enumerate(self._stages)
+            ),
+            warnings=self._syntax.warnings,
+            lines=self._syntax.lines,
         )
-    stages.append(_stage(len(stages), opener, body))
-    return Dockerfile(
-        file=file,
-        directives=_directives(syntax),
-        arguments=tuple(arguments),
-        stages=tuple(stages),
-        warnings=syntax.warnings,
-        lines=syntax.lines,
-    )
 
 
 def _fail_outside(instruction: Instruction, syntax: Syntax) -> None:

@@ -12,6 +12,7 @@ from fastlayer.dockerfile.lint import (
     Facts,
     Result,
     check,
+    check_data,
     parse_check_options,
 )
 from fastlayer.dockerfile.lint.base_checks import is_reference
@@ -225,6 +226,27 @@ def test_errors_are_kept_beside_findings() -> None:
     broken = run("FROM a:${x\nMAINTAINER y")
     assert broken.error is not None
     assert [each.rule.name for each in broken.findings] == ["MaintainerDeprecated"]
+
+
+def test_blank_platform_is_an_error() -> None:
+    result = run("FROM --platform=$BULIDPLATFORM scratch")
+    assert result.error is not None
+    assert result.error.message == "empty platform value from expression $BULIDPLATFORM"
+    assert result.error.hint == "did you mean $BUILDPLATFORM?"
+    assert [each.rule.name for each in result.findings] == ["UndefinedArgInFrom"]
+
+
+def test_what_stands_before_an_error_is_checked() -> None:
+    result = check_data(b"FROM scratch AS Bad\nMAINTAINER a\nBADCMD\nFROM x AS Worse\n")
+    assert str(result.error) == "Dockerfile:3: unknown instruction: BADCMD"
+    assert [each.rule.name for each in result.findings] == [
+        "StageNameCasing",
+        "MaintainerDeprecated",
+    ]
+    unreadable = check_data(b"FROM a\nENV b\n", file="f")
+    assert str(unreadable.error) == "f:2: ENV must have two arguments"
+    assert unreadable.findings == ()
+    assert check_data(b"FROM a\n").error is None
 
 
 def test_rules_have_pages() -> None:

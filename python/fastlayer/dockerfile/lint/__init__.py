@@ -2,7 +2,8 @@
 
 ::
 
-    check(dockerfile, facts=Facts(), options=None) -> Result  # findings, error
+    check(dockerfile, facts=None, options=None) -> Result  # findings, error
+    check_data(data, file="Dockerfile", facts=None, options=None) -> Result  # bad files too
 
 Each check is a pure function from a :class:`~fastlayer.dockerfile.lint.walk.Walk` to findings;
 :data:`CHECKS` lists them. Not imported with the package: a build that asks for no checks does not
@@ -19,6 +20,7 @@ from fastlayer.dockerfile.lint.facts import BaseImage, Facts
 from fastlayer.dockerfile.lint.options import CheckOptions, parse_check_options
 from fastlayer.dockerfile.lint.rules import RULES, Finding, Rule
 from fastlayer.dockerfile.lint.walk import Walk, walk
+from fastlayer.dockerfile.parsing import parse_partly
 from fastlayer.dockerfile.value import Value
 from fastlayer.errors import DockerfileError
 
@@ -59,6 +61,41 @@ class Result(Value):
     fails: bool
 
 
+#: Those that also run on the part of a file that stands before an error.
+_PARTIAL_CHECKS = CHECKS[:7]
+
+
+def check_data(
+    data: bytes,
+    *,
+    file: str = "Dockerfile",
+    facts: Facts | None = None,
+    options: CheckOptions | None = None,
+) -> Result:
+    """Parse a file and check it; where it is wrong, check what stands before the error.
+
+    Parameters
+    ----------
+    data, file:
+        The file's bytes, and its name for messages.
+    facts, options:
+        As for :func:`check`.
+
+    Raises
+    ------
+    DockerfileError
+        The file's ``# check=`` cannot be read.
+    """
+    try:
+        dockerfile, error = parse_partly(data, file=file)
+    except DockerfileError as raised:
+        return Result(findings=(), error=raised, fails=False)
+    if error is None:
+        return check(dockerfile, facts, options)
+    empty = Walk(dockerfile=dockerfile, facts=facts or Facts(), openings=(), visits=(), error=error)
+    return _result(empty, _PARTIAL_CHECKS, options)
+
+
 def check(
     dockerfile: Dockerfile, facts: Facts | None = None, options: CheckOptions | None = None
 ) -> Result:
@@ -78,15 +115,21 @@ def check(
     DockerfileError
         The file's ``# check=`` cannot be read.
     """
+    return _result(walk(dockerfile, facts or Facts()), CHECKS, options)
+
+
+def _result(
+    walked: Walk,
+    checks: tuple[Callable[[Walk], Iterator[Finding]], ...],
+    options: CheckOptions | None,
+) -> Result:
     if options is None:
+        dockerfile = walked.dockerfile
         options = parse_check_options(dockerfile.directives.check or "", file=dockerfile.file)
-    walked = walk(dockerfile, facts or Facts())
-    findings = [finding for each in CHECKS for finding in each(walked) if options.wants(finding)]
+    findings = [finding for each in checks for finding in each(walked) if options.wants(finding)]
     findings.sort(key=lambda finding: (finding.span.first, finding.rule.name, finding.message))
     return Result(
-        findings=tuple(findings),
-        error=walked.error,
-        fails=options.error and bool(findings),
+        findings=tuple(findings), error=walked.error, fails=options.error and bool(findings)
     )
 
 
@@ -100,5 +143,6 @@ __all__ = [
     "Result",
     "Rule",
     "check",
+    "check_data",
     "parse_check_options",
 ]

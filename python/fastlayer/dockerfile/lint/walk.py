@@ -10,7 +10,10 @@ from collections.abc import Iterator, Mapping
 
 from fastlayer.dockerfile.dockerfile import Dockerfile, Stage
 from fastlayer.dockerfile.expansion import Expansion, expand_names
-from fastlayer.dockerfile.instruction_expansion import expand_instruction_names
+from fastlayer.dockerfile.instruction_expansion import (
+    expand_instruction,
+    expand_instruction_names,
+)
 from fastlayer.dockerfile.instructions import Arg, Copy, Env, Instruction, Run, Shell, Workdir
 from fastlayer.dockerfile.lint.facts import BaseImage, Facts
 from fastlayer.dockerfile.value import Value
@@ -145,11 +148,15 @@ class _Walker:
         )
 
     def _visit_all(self, opening: Opening, values: Mapping[str, str]) -> None:
+        stage = opening.stage
+        try:
+            expand_instruction(stage.from_, values, self._escape, file=self._dockerfile.file)
+        except DockerfileError as error:
+            self._error = self._error or error
         if opening.parent is not None:
             state = self._states[opening.parent].copy()
         else:
             state = _State(_SCRATCH if opening.base.text == "scratch" else opening.image)
-        stage = opening.stage
         self._states[stage.index] = state
         for instruction in stage.instructions:
             try:
