@@ -22,6 +22,7 @@ COMMANDS = {
     "commit": "Create an image from a container's changes",
     "cp": "Copy files out of an image or container",
     "diff": "Show the changes of a container, or between two images",
+    "exec": "Run a command in a running container",
     "fsck": "Check the store",
     "history": "Show the history of an image",
     "images": "List images",

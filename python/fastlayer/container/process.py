@@ -17,6 +17,7 @@ from fastlayer.container.mounts import Mount
 from fastlayer.container.network import effective_network
 from fastlayer.container.registry import Container
 from fastlayer.container.spec import Device, ProcessSpec
+from fastlayer.container.tree import MergedTree
 from fastlayer.errors import PathNotFoundError
 from fastlayer.store import Store
 
@@ -39,7 +40,7 @@ def process_spec(store: Store, container: Container, files: tuple[Mount, ...]) -
         The user or a group is unknown.
     """
     config = container.config
-    chain = container.chain()
+    tree = MergedTree(store, container.chain(), container.upper)
     section = config.image_config().config
     chosen = capabilities.adjust(config.cap_add, config.cap_drop)
     if config.privileged:
@@ -48,7 +49,7 @@ def process_spec(store: Store, container: Container, files: tuple[Mount, ...]) -
         arguments=(config.path, *config.arguments),
         environment=config.environment,
         working_directory=section.working_dir or "/",
-        user=_user(store, chain, section.user, config.group_add),
+        user=_user(tree, section.user, config.group_add),
         hostname=config.hostname,
         cgroup=f"/fastlayer/{container.identifier}",
         network=effective_network(config.network),
@@ -72,9 +73,12 @@ def resolve_user(store: Store, chain: Sequence[str], text: str) -> user.Resolved
     ContainerError
         A name has no entry.
     """
-    return user.resolve(
-        text, _content(store, chain, b"etc/passwd"), _content(store, chain, b"etc/group")
-    )
+    return resolve_user_in(MergedTree(store, chain), text)
+
+
+def resolve_user_in(tree: MergedTree, text: str) -> user.ResolvedUser:
+    """Look a user up in the files of a tree, as :func:`resolve_user` does."""
+    return user.resolve(text, _content(tree, "/etc/passwd"), _content(tree, "/etc/group"))
 
 
 def last_capability() -> int:
@@ -122,20 +126,18 @@ def base_environment(
     return [f"{name}={value}" for name, value in base if name not in names]
 
 
-def _user(
-    store: Store, chain: tuple[str, ...], text: str, group_add: tuple[str, ...]
-) -> user.ResolvedUser:
-    resolved = resolve_user(store, chain, text)
+def _user(tree: MergedTree, text: str, group_add: tuple[str, ...]) -> user.ResolvedUser:
+    resolved = resolve_user_in(tree, text)
     if not group_add:
         return resolved
-    content = _content(store, chain, b"etc/group")
+    content = _content(tree, "/etc/group")
     more = (user.resolve_group(group, content) for group in group_add)
     return replace(resolved, groups=tuple(dict.fromkeys((*resolved.groups, *more))))
 
 
-def _content(store: Store, chain: Sequence[str], path: bytes) -> bytes:
+def _content(tree: MergedTree, path: str) -> bytes:
     try:
-        return store.read(chain, path, limit=user.MAXIMUM_FILE_SIZE) if chain else b""
+        return tree.read(path, limit=user.MAXIMUM_FILE_SIZE)
     except PathNotFoundError:
         return b""
 

@@ -135,7 +135,7 @@ def runtime_config(spec: ProcessSpec, root: str, *, filter_calls: bool = True) -
     require_passable((*spec.arguments, *spec.environment, spec.working_directory))
     return {
         "ociVersion": "1.0.2",
-        "process": _process(spec),
+        "process": process_section(spec),
         "root": {"path": root, "readonly": spec.read_only},
         "hostname": spec.hostname,
         "mounts": [mount.runtime_form() for mount in spec.all_mounts()],
@@ -144,15 +144,8 @@ def runtime_config(spec: ProcessSpec, root: str, *, filter_calls: bool = True) -
     }
 
 
-def complete_environment(environment: tuple[str, ...], home: str) -> tuple[str, ...]:
-    """``PATH`` first and ``HOME`` last, where they are missing."""
-    names = {entry.partition("=")[0] for entry in environment}
-    head = () if "PATH" in names else (f"PATH={DEFAULT_PATH}",)
-    tail = () if "HOME" in names else (f"HOME={home}",)
-    return (*head, *environment, *tail)
-
-
-def _process(spec: ProcessSpec) -> dict[str, object]:
+def process_section(spec: ProcessSpec) -> dict[str, object]:
+    """The part of the configuration that describes the process alone; exec takes it, too."""
     process: dict[str, object] = {
         "terminal": spec.terminal,
         "user": {
@@ -172,6 +165,14 @@ def _process(spec: ProcessSpec) -> dict[str, object]:
             for limit in spec.ulimits
         ]
     return process
+
+
+def complete_environment(environment: tuple[str, ...], home: str) -> tuple[str, ...]:
+    """``PATH`` first and ``HOME`` last, where they are missing."""
+    names = {entry.partition("=")[0] for entry in environment}
+    head = () if "PATH" in names else (f"PATH={DEFAULT_PATH}",)
+    tail = () if "HOME" in names else (f"HOME={home}",)
+    return (*head, *environment, *tail)
 
 
 def _capability_sets(spec: ProcessSpec) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fastlayer.errors import PathNotFoundError
+from fastlayer.errors import LimitError, PathNotFoundError
 from fastlayer.store import Entry, Store
 
 _MAXIMUM_LINKS = 40
@@ -172,6 +172,26 @@ class MergedTree:
                 view = memoryview(block)
                 while view:
                     view = view[os.write(descriptor, view) :]
+
+    def read(self, text: str, *, limit: int) -> bytes:
+        """The content of a small file, links followed.
+
+        Raises
+        ------
+        PathNotFoundError
+            There is no such regular file.
+        LimitError
+            It is larger than ``limit`` bytes.
+        """
+        node = self.resolve(text)
+        if node.kind != "file":
+            raise PathNotFoundError(f"not a regular file: {text}")
+        if node.size > limit:
+            raise LimitError(f"{text} has {node.size} bytes, more than {limit}")
+        with os.fdopen(os.memfd_create("read", os.MFD_CLOEXEC), "r+b") as content:
+            self.read_to(node, content.fileno())
+            content.seek(0)
+            return content.read(limit)
 
     def _hides_below(self, path: bytes) -> bool:
         """Whether the upper hides what layers have below a directory."""

@@ -38,8 +38,12 @@ class Driver(Protocol):
         and leaves nothing behind, ``detach`` leaves the process to the caller's reaper.
         """
 
-    def exec_argv(self, container_id: str, process: Path) -> list[bytes]:
-        """The command that starts one more process, described by a JSON file, in a container."""
+    def exec_argv(
+        self, container_id: str, process: Path, *, log: Path, detach: bool = False
+    ) -> list[bytes]:
+        """The command that starts one more process, described by a JSON file, in a container; in
+        the foreground it exits with the process's code.
+        """
 
     def kill(self, container_id: str, signal: int) -> None:
         """Send a signal to the first process."""

@@ -67,9 +67,14 @@ class RuncDriver:
             argv += [b"--console-socket", os.fsencode(console_socket)]
         return [*argv, container_id.encode()]
 
-    def exec_argv(self, container_id: str, process: Path) -> list[bytes]:
+    def exec_argv(
+        self, container_id: str, process: Path, *, log: Path, detach: bool = False
+    ) -> list[bytes]:
         """See :class:`fastlayer.container.drivers.Driver`."""
-        return [*self._head(), b"exec", b"--process", os.fsencode(process), container_id.encode()]
+        argv = [*self._head(), b"--log", os.fsencode(log), b"--log-format", b"json", b"exec"]
+        if detach:
+            argv.append(b"--detach")
+        return [*argv, b"--process", os.fsencode(process), container_id.encode()]
 
     def kill(self, container_id: str, signal: int) -> None:
         """See :class:`fastlayer.container.drivers.Driver`."""

@@ -1,0 +1,101 @@
+"""Starts one more process in a running container."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fastlayer.container import capabilities, process
+from fastlayer.container.drivers import find_driver
+from fastlayer.container.drivers.runc import failure_text, start_failure
+from fastlayer.container.lifecycle import current_state
+from fastlayer.container.registry import Container
+from fastlayer.container.spec import process_section, require_passable
+from fastlayer.container.tree import MergedTree
+from fastlayer.errors import ConflictError
+from fastlayer.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecRequest:
+    """What is started: the container's settings hold where a field is empty."""
+
+    command: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...] = ()
+    user: str = ""
+    working_directory: str = ""
+    terminal: bool = False
+    stdin: bool = False
+    detach: bool = False
+    privileged: bool = False
+
+
+def execute(store: Store, container: Container, request: ExecRequest) -> int:
+    """Run a process on this process's own standard streams; gives its exit code.
+
+    Raises
+    ------
+    ConflictError
+        The container does not run.
+    ContainerError
+        The process cannot be started; ``exit_code`` is docker's for the reason.
+    """
+    if current_state(store, container).status != "running":
+        raise ConflictError(
+            f"container {container.config.name} is not running",
+            hint=f"fastlayer start {container.config.name}",
+        )
+    require_passable(request.command)
+    driver = find_driver(store.root / "runtime")
+    with tempfile.TemporaryDirectory(prefix="exec-", dir=store.root / "staging") as folder:
+        document, log = Path(folder) / "process.json", Path(folder) / "log"
+        document.write_text(json.dumps(_process(store, container, request)))
+        argv = driver.exec_argv(container.identifier, document, log=log, detach=request.detach)
+        code = _run(argv, stdin=request.stdin)
+        reason = failure_text(log) if code else ""
+    if reason:
+        raise start_failure(reason)
+    return code
+
+
+def _process(store: Store, container: Container, request: ExecRequest) -> dict[str, object]:
+    spec = process.process_spec(store, container, ())
+    settings = dict(entry.partition("=")[::2] for entry in spec.environment)
+    if request.terminal:
+        settings.setdefault("TERM", "xterm")
+    settings |= dict(request.environment)
+    user = spec.user
+    if request.user:
+        tree = MergedTree(store, container.chain(), container.upper)
+        user = process.resolve_user_in(tree, request.user)
+        settings.pop("HOME", None)
+    chosen = capabilities.ALL if request.privileged else spec.capabilities
+    return process_section(
+        replace(
+            spec,
+            arguments=request.command,
+            environment=tuple(f"{name}={value}" for name, value in settings.items()),
+            working_directory=request.working_directory or spec.working_directory,
+            user=user,
+            terminal=request.terminal,
+            capabilities=capabilities.known_to_kernel(chosen, process.last_capability()),
+        )
+    )
+
+
+def _run(argv: Sequence[bytes], *, stdin: bool) -> int:
+    """Run the runtime; signals of the terminal reach it too, and it hands them on."""
+    source = None if stdin else subprocess.DEVNULL
+    environment = {"PATH": os.environ.get("PATH", os.defpath)}
+    with subprocess.Popen(argv, stdin=source, env=environment) as running:
+        while True:
+            try:
+                code = running.wait()
+            except KeyboardInterrupt:
+                continue  # the runtime got it, too: what the process does with it counts
+            return 128 - code if code < 0 else code
