@@ -186,6 +186,8 @@ class MergedTree:
         node = self.resolve(text)
         if node.kind != "file":
             raise PathNotFoundError(f"not a regular file: {text}")
+        if not node.in_upper:
+            return self._store.read(self._chain, node.path, limit=limit)
         if node.size > limit:
             raise LimitError(f"{text} has {node.size} bytes, more than {limit}")
         with os.fdopen(os.memfd_create("read", os.MFD_CLOEXEC), "r+b") as content:
