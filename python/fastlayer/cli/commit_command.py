@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from fastlayer.cli.go_flags import GoCommand
 from fastlayer.cli.location import open_store
 from fastlayer.container.commit import CommitRequest, commit
 from fastlayer.container.registry import ContainerRegistry
 from fastlayer.errors import UsageError
 
 
-@click.command("commit", short_help="Create an image from a container's changes")
+@click.command("commit", cls=GoCommand, short_help="Create an image from a container's changes")
 @click.option("-m", "--message", default="", help="A message for the history.")
 @click.option("-a", "--author", default="", help="The author, as 'A. Name <a@example.org>'.")
 @click.option("-c", "--change", "changes", multiple=True, help="A Dockerfile instruction.")

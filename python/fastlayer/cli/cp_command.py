@@ -6,13 +6,14 @@ import sys
 
 import click
 
+from fastlayer.cli.go_flags import GoCommand
 from fastlayer.cli.location import open_store
 from fastlayer.cli.place import find, split_place, tree_of
 from fastlayer.container.copy import copy_out, write_archive
 from fastlayer.errors import UsageError
 
 
-@click.command("cp", short_help="Copy files out of an image or container")
+@click.command("cp", cls=GoCommand, short_help="Copy files out of an image or container")
 @click.option("-a", "--archive", is_flag=True, help="Keep owners.")
 @click.option("-L", "--follow-link", is_flag=True, help="Follow a link in SOURCE.")
 @click.argument("source")

@@ -7,6 +7,7 @@ import time
 
 import click
 
+from fastlayer.cli.go_flags import GoCommand
 from fastlayer.cli.location import open_store
 from fastlayer.container import log
 from fastlayer.container.document import parse_timestamp
@@ -17,7 +18,7 @@ from fastlayer.errors import UsageError
 _POLL_SECONDS = 0.05
 
 
-@click.command("logs", short_help="Print a container's output")
+@click.command("logs", cls=GoCommand, short_help="Print a container's output")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the container ends.")
 @click.option("-n", "--tail", default="all", metavar="N", help="The last N lines only.")
 @click.option("-t", "--timestamps", is_flag=True, help="Show the time of each line.")

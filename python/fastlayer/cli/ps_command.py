@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 import click
 
+from fastlayer.cli.go_flags import GoCommand
 from fastlayer.cli.human import human_age, human_duration
 from fastlayer.cli.listing import render
 from fastlayer.cli.location import open_store
@@ -36,7 +37,7 @@ _COMMAND_WIDTH = 20
 _FILTERS = ("id", "name", "status", "ancestor", "label", "exited")
 
 
-@click.command("ps", short_help="List containers")
+@click.command("ps", cls=GoCommand, short_help="List containers")
 @click.option("-a", "--all", "everything", is_flag=True, help="Those that do not run, too.")
 @click.option("-q", "--quiet", is_flag=True, help="Only ids.")
 @click.option("-n", "--last", type=int, default=-1, metavar="N", help="The N newest ones.")

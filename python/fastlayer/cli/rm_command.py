@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from fastlayer.cli.go_flags import GoCommand
 from fastlayer.cli.location import open_store
 from fastlayer.cli.several import for_each
 from fastlayer.container import lifecycle
@@ -11,7 +12,7 @@ from fastlayer.container.registry import ContainerRegistry
 from fastlayer.errors import ContainerNotFoundError
 
 
-@click.command("rm", short_help="Remove containers")
+@click.command("rm", cls=GoCommand, short_help="Remove containers")
 @click.option("-f", "--force", is_flag=True, help="Kill those that run; no error for missing ones.")
 @click.option("-v", "--volumes", is_flag=True, help="With their anonymous volumes (always done).")
 @click.argument("containers", nargs=-1, required=True)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from fastlayer.cli import terminal
+from fastlayer.cli.go_flags import GoCommand
 from fastlayer.cli.location import open_store
 from fastlayer.container import lifecycle
 from fastlayer.container.registry import ContainerRegistry
 from fastlayer.errors import ConflictError, UsageError
 
 
-@click.command("start", short_help="Start stopped containers")
+@click.command("start", cls=GoCommand, short_help="Start stopped containers")
 @click.option("-a", "--attach", is_flag=True, help="Show the output; pass signals on.")
 @click.option("-i", "--interactive", is_flag=True, help="Pass stdin on.")
 @click.argument("containers", nargs=-1, required=True)

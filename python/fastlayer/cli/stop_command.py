@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from fastlayer.cli.go_flags import GoCommand
 from fastlayer.cli.location import open_store
 from fastlayer.cli.several import for_each
 from fastlayer.container import lifecycle
 from fastlayer.container.registry import ContainerRegistry
 
 
-@click.command("stop", short_help="Stop running containers")
+@click.command("stop", cls=GoCommand, short_help="Stop running containers")
 @click.option(
     "-t", "--time", "--timeout", "seconds", type=float, help="Seconds before it is killed."
 )
