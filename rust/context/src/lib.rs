@@ -20,6 +20,7 @@ pub mod wildcard;
 mod glob;
 mod hashing;
 mod pattern;
+mod queue;
 mod walk;
 
 pub use content::ContentHash;

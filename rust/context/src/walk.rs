@@ -6,8 +6,8 @@
 //! held while a directory waits, and depth has no limit.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fastlayer_fs::filesystem::FileSystem;
 use fastlayer_fs::{Directory, EntryList, EntryName, Kind, Metadata, RootDir, xattr};
@@ -17,6 +17,7 @@ use crate::entry::{Entry, join_path};
 use crate::error::{Error, Result};
 use crate::hashing::{in_threads, keep_first};
 use crate::ignore::{IgnoreMatcher, MatchState};
+use crate::queue::WorkQueue;
 use crate::stat_cache::StatCache;
 
 /// Attributes that describe this machine, not the file.
@@ -77,13 +78,6 @@ struct Found {
     slot: Option<usize>,
 }
 
-#[derive(Default)]
-struct Queue {
-    jobs: Vec<Job>,
-    running: usize,
-    slots: Vec<Vec<Found>>,
-}
-
 impl Walker<'_> {
     /// All entries below the directory `start`, sorted by components; `state` is what the
     /// matchers know of it.
@@ -94,63 +88,61 @@ impl Walker<'_> {
         left_out: bool,
         threads: usize,
     ) -> Result<Vec<Entry>> {
-        let queue = Mutex::new(Queue {
-            jobs: vec![Job {
-                path: start.path.clone(),
-                dev: start.metadata.dev,
-                state,
-                left_out,
-                slot: 0,
-            }],
-            running: 0,
-            slots: vec![Vec::new()],
-        });
-        let changed = Condvar::new();
+        let first = Job {
+            path: start.path.clone(),
+            dev: start.metadata.dev,
+            state,
+            left_out,
+            slot: 0,
+        };
+        let queue = WorkQueue::new(first, threads);
+        let slots = AtomicUsize::new(1);
         let failure = Mutex::new(None);
-        in_threads(threads, &|| self.work(&queue, &changed, &failure));
+        let listed = in_threads(threads, &|| self.work(&queue, &slots, &failure));
         if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error);
         }
-        let queue = queue.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok(assemble(queue.slots))
+        let mut in_slots = Vec::new();
+        in_slots.resize_with(slots.into_inner(), Vec::new);
+        for (slot, found) in listed.into_iter().flatten() {
+            in_slots[slot] = found;
+        }
+        Ok(assemble(in_slots))
     }
 
-    fn work(&self, queue: &Mutex<Queue>, changed: &Condvar, failure: &Mutex<Option<Error>>) {
-        while let Some(job) = next_job(queue, changed) {
-            let listed = if self.cancel.load(Ordering::Relaxed) {
-                Err(Error::Interrupted)
-            } else {
-                self.list(&job)
-            };
-            let mut queue = lock(queue);
-            queue.running -= 1;
-            match listed {
-                Ok((mut found, jobs)) => {
-                    let first = queue.slots.len();
-                    queue.slots.resize_with(first + jobs.len(), Vec::new);
-                    for entry in &mut found {
-                        entry.slot = entry.slot.map(|slot| first + slot);
-                    }
+    /// Lists directories until none is left; gives what was found, with the slots it is for.
+    fn work(
+        &self,
+        queue: &WorkQueue<Job>,
+        slots: &AtomicUsize,
+        failure: &Mutex<Option<Error>>,
+    ) -> Vec<(usize, Vec<Found>)> {
+        let (mut own, mut listed) = (Vec::new(), Vec::new());
+        while let Some(job) = own.pop().or_else(|| queue.take()) {
+            if self.cancel.load(Ordering::Relaxed) {
+                keep_first(failure, Error::Interrupted);
+            }
+            if lock(failure).is_some() {
+                own.clear();
+                continue;
+            }
+            match self.list(&job, slots) {
+                Ok((found, jobs)) => {
+                    listed.push((job.slot, found));
                     // The last is taken first: keep the order of names, which is that on disk
                     // as often as not.
-                    queue.jobs.extend(jobs.into_iter().rev().map(|mut job| {
-                        job.slot += first;
-                        job
-                    }));
-                    queue.slots[job.slot] = found;
+                    own.extend(jobs.into_iter().rev());
+                    queue.share(&mut own);
                 }
-                Err(error) => {
-                    keep_first(failure, error);
-                    queue.jobs.clear();
-                }
+                Err(error) => keep_first(failure, error),
             }
-            changed.notify_all();
         }
+        listed
     }
 
-    /// The entries of one directory, and a job for each directory among them. Slots are counted
-    /// from 0 here.
-    fn list(&self, job: &Job) -> Result<(Vec<Found>, Vec<Job>)> {
+    /// The entries of one directory, and a job with a slot of its own for each directory among
+    /// them.
+    fn list(&self, job: &Job, slots: &AtomicUsize) -> Result<(Vec<Found>, Vec<Job>)> {
         let directory = match self.root.directory().open_descendant(&job.path) {
             Err(error) if job.left_out && error.errno() == Some(Errno::ACCESS) => {
                 return Ok((Vec::new(), Vec::new()));
@@ -171,13 +163,14 @@ impl Walker<'_> {
                 continue;
             };
             if one.entry.metadata.kind == Kind::Directory {
-                one.slot = Some(jobs.len());
+                let slot = slots.fetch_add(1, Ordering::Relaxed);
+                one.slot = Some(slot);
                 jobs.push(Job {
                     path: one.entry.path.clone(),
                     dev: one.entry.metadata.dev,
                     state: state.clone(),
                     left_out: one.left_out,
-                    slot: jobs.len(),
+                    slot,
                 });
             }
             found.push(one);
@@ -318,20 +311,6 @@ impl Trust {
                     | FileSystem::Overlay)
             )
         })
-    }
-}
-
-fn next_job(queue: &Mutex<Queue>, changed: &Condvar) -> Option<Job> {
-    let mut queue = lock(queue);
-    loop {
-        if let Some(job) = queue.jobs.pop() {
-            queue.running += 1;
-            return Some(job);
-        }
-        if queue.running == 0 {
-            return None;
-        }
-        queue = changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
     }
 }
 
