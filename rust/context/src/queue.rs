@@ -77,12 +77,9 @@ mod tests {
                 let (mut own, mut count) = (Vec::new(), 0_u32);
                 while let Some(job) = own.pop().or_else(|| queue.take()) {
                     count += 1;
-                    own.extend(
-                        (job > 0)
-                            .then_some([job - 1, job - 1])
-                            .into_iter()
-                            .flatten(),
-                    );
+                    if job > 0 {
+                        own.extend([job - 1, job - 1]);
+                    }
                     queue.share(&mut own);
                 }
                 count
