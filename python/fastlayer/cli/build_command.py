@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from fastlayer.cli.go_flags import GoCommand
 from fastlayer.errors import ContextError, FastlayerError, RunFailedError, UsageError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def _only_false(context: click.Context, parameter: click.Parameter, value: str |
         )
 
 
-@click.command("build", short_help="Build an image from a Dockerfile")
+@click.command("build", cls=GoCommand, short_help="Build an image from a Dockerfile")
 @click.argument("context", metavar="PATH|-")
 @click.option("-t", "--tag", "tags", multiple=True, metavar="NAME", help="Name of the image.")
 @click.option("-f", "--file", "file", metavar="FILE", help="The Dockerfile, or - for stdin.")
@@ -125,7 +126,7 @@ def _only_false(context: click.Context, parameter: click.Parameter, value: str |
     help="How progress is shown.",
 )
 @click.option("--load", is_flag=True, hidden=True, expose_value=False)
-@click.option("--rm/--no-rm", default=True, hidden=True, expose_value=False)
+@click.option("--rm", is_flag=True, hidden=True, expose_value=False)
 @click.option("--force-rm", is_flag=True, hidden=True, expose_value=False)
 @click.option("--provenance", hidden=True, expose_value=False, callback=_only_false)
 @click.option("--sbom", hidden=True, expose_value=False, callback=_only_false)

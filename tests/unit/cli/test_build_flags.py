@@ -27,6 +27,12 @@ def test_switches_are_refused(flag: str, capsys: pytest.CaptureFixture[str]) -> 
     assert (code, text.splitlines()[0]) == (125, f"error: build {flag} is not supported")
 
 
+@pytest.mark.parametrize("flag", ["--pull=false", "--rm=true", "--load=true", "--sbom=false"])
+def test_what_already_holds_is_accepted(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = run(capsys, flag, "/nowhere")
+    assert (code, text.splitlines()[0]) == (1, "error: build context /nowhere does not exist")
+
+
 def test_short_forms_are_refused_by_the_long_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert "build --memory is not supported" in run(capsys, "-m", "1g", ".")[1]
     assert "build --volume is not supported" in run(capsys, "-v", "/a:/b", ".")[1]
@@ -66,6 +72,11 @@ def test_source_date_epoch_is_not_dropped_silently(
     assert "SOURCE_DATE_EPOCH is set" in text
 
 
+@pytest.fixture(autouse=True)
+def _store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTLAYER_ROOT", str(tmp_path / "store"))
+
+
 def test_an_archive_on_standard_input(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,9 +90,8 @@ def test_an_archive_on_standard_input(
 
 
 def test_a_context_at_a_url(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("FASTLAYER_ROOT", str(tmp_path))
     code, text = run(capsys, "https://example.com/x.tar.gz")
     assert code == 1
     assert "a context at a URL is not supported" in text
