@@ -125,18 +125,6 @@ impl IgnoreMatcher {
         ignored
     }
 
-    /// As [`Self::evaluate`] for a path with nothing below it.
-    pub fn matches_below(&self, path: &[u8], above: &MatchState) -> bool {
-        let mut ignored = false;
-        for (index, pattern) in self.patterns.iter().enumerate() {
-            let inherited = above.matched.get(index).copied().unwrap_or(false);
-            if inherited || (pattern.exception == ignored && pattern.form.matches(path)) {
-                ignored = !pattern.exception;
-            }
-        }
-        ignored
-    }
-
     /// False when no exception can match anything below the ignored directory `path`, so that it
     /// need not be looked into.
     pub fn could_put_back_below(&self, path: &[u8]) -> bool {

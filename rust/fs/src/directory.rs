@@ -300,3 +300,23 @@ fn rename_by_link(
         Err(errno) => Err(errno),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn renaming_by_link_does_not_replace() {
+        let top = tempfile::tempdir().unwrap();
+        let directory = Directory::open(top.path()).unwrap();
+        directory.create_file(b"file", 0o600).unwrap();
+        directory.create_file(b"taken", 0o600).unwrap();
+        directory.mkdir_at(b"directory", 0o700).unwrap();
+        let rename = |from: &[u8], to| rename_by_link(&directory.fd, from, &directory.fd, to);
+        assert_eq!(rename(b"file", b"taken"), Err(Errno::EXIST));
+        assert_eq!(rename(b"directory", b"taken"), Err(Errno::EXIST));
+        assert_eq!(rename(b"file", b"moved"), Ok(()));
+        assert_eq!(rename(b"directory", b"also moved"), Ok(()));
+        assert_eq!(directory.entries().unwrap().len(), 3);
+    }
+}
