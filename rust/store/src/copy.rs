@@ -9,6 +9,7 @@
 
 mod archive;
 mod context_source;
+mod directory;
 mod item;
 mod key;
 mod mode;
@@ -34,7 +35,10 @@ use item::{Body, Item, Match};
 use place::Placement;
 use select::Selector;
 
+pub use directory::NewDirectory;
+pub(crate) use item::entry_kind;
 pub use mode::ModeChange;
+pub(crate) use write::check_name;
 
 /// One source of a COPY or ADD.
 #[derive(Clone, Debug)]

@@ -188,7 +188,7 @@ impl TreeView {
     }
 
     /// The view of the lowest `count` layers.
-    fn below(&self, count: usize) -> Self {
+    pub(crate) fn below(&self, count: usize) -> Self {
         Self {
             layers: self.layers[..count].to_vec(),
         }

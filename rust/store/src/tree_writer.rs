@@ -13,7 +13,6 @@ use fastlayer_tar::Timestamp;
 
 use crate::error::{Error, Result, display_path};
 use crate::index::Kind;
-use crate::tree::components;
 
 /// What a path is to bear.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,15 +168,20 @@ impl TreeWriter {
         Ok(from.link_child_at(first_name, parent, name)?)
     }
 
-    /// Gives an open file that lies elsewhere a name here; false where its file system or its
-    /// number of links forbids that.
-    pub(crate) fn link_file(&mut self, path: &[u8], file: &File) -> Result<bool> {
+    /// Gives the file `from` of the directory `elsewhere` a name here; false where the file system
+    /// or its number of links forbids that.
+    pub(crate) fn link_from(
+        &mut self,
+        path: &[u8],
+        elsewhere: &Directory,
+        from: &[u8],
+    ) -> Result<bool> {
         use rustix::io::Errno;
         let (parent, name) = self.place(path)?;
-        match parent.link_at(file, name) {
+        match elsewhere.link_child_at(from, parent, name) {
             Ok(()) => Ok(true),
             Err(error) => match error.errno() {
-                Some(Errno::MLINK | Errno::XDEV | Errno::PERM) => Ok(false),
+                Some(Errno::MLINK | Errno::XDEV | Errno::PERM | Errno::NOENT) => Ok(false),
                 _ => Err(error.into()),
             },
         }
@@ -318,9 +322,4 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
 pub(crate) fn write_bytes(file: &mut File, bytes: &[u8], path: &[u8]) -> Result<()> {
     file.write_all(bytes)
         .map_err(|source| Error::io(format!("cannot write {}", display_path(path)), source))
-}
-
-/// Whether the path is the root.
-pub(crate) fn is_root(path: &[u8]) -> bool {
-    components(path).next().is_none()
 }

@@ -62,6 +62,16 @@ impl ModeChange {
         })
     }
 
+    /// The change to just this mode.
+    #[must_use]
+    pub fn octal(mode: u32) -> Self {
+        let mode = mode & 0o7777;
+        Self {
+            text: format!("{mode:o}"),
+            form: Form::Octal(mode),
+        }
+    }
+
     /// The text it was read from.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -83,6 +83,16 @@ impl<'a> Placement<'a> {
         Ok(self.kind_at(&path)? == Some(Kind::Directory))
     }
 
+    /// Plans the directory at `path` and those above it; false where it exists.
+    pub(super) fn make_directory(&mut self, path: &[u8]) -> Result<bool> {
+        let path = self.resolve(path)?;
+        if self.kind_at(&path)? == Some(Kind::Directory) {
+            return Ok(false);
+        }
+        self.ensure_directory(&path, true)?;
+        Ok(true)
+    }
+
     /// Places one match at `destination`; a slash at its end says that it is a directory.
     pub(super) fn place(&mut self, found: Match, destination: &[u8]) -> Result<()> {
         let target = self.resolve(destination)?;

@@ -1,0 +1,438 @@
+//! Checkouts and diffs against the kernel: what overlayfs shows must be what the indexes say.
+
+mod fixture;
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+
+use fastlayer_store::compare::ChangeKind;
+use fastlayer_store::index::Kind;
+use fastlayer_store::{DiffId, Store};
+use fixture::{Fixture, options};
+use sha2::{Digest, Sha256};
+
+/// Whether this machine lets us mount; CI must.
+fn can_mount() -> bool {
+    let allowed = Command::new("unshare")
+        .args(["--mount", "sh", "-c", "mount -t tmpfs none /mnt"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !allowed {
+        assert!(std::env::var_os("CI").is_none(), "CI must be able to mount");
+        eprintln!("skipped: this user cannot mount");
+    }
+    allowed
+}
+
+struct Overlay {
+    fixture: Fixture,
+    chain: Vec<DiffId>,
+    mounts: usize,
+}
+
+impl Overlay {
+    fn new(layers: &[&[&str]]) -> Self {
+        let fixture = Fixture::new();
+        let chain = layers.iter().map(|lines| fixture.layer(lines)).collect();
+        Self {
+            fixture,
+            chain,
+            mounts: 0,
+        }
+    }
+
+    /// Mounts the chain, runs a script in it and gives the upper and what the mount shows.
+    fn mount(&mut self, script: &str) -> (PathBuf, BTreeMap<String, String>) {
+        self.mounts += 1;
+        let cancel = AtomicBool::new(false);
+        let mut lowers = self.fixture.store.checkout(&self.chain, &cancel).unwrap();
+        let place = self
+            .fixture
+            .path(&format!("store/containers/{}", self.mounts));
+        for name in ["upper", "work", "merged", "empty"] {
+            std::fs::create_dir_all(place.join(name)).unwrap();
+        }
+        if lowers.is_empty() {
+            lowers.push(place.join("empty"));
+        }
+        let lowers: Vec<String> = lowers
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        let options = format!(
+            "lowerdir={},upperdir={p}/upper,workdir={p}/work,index=off,metacopy=off,redirect_dir=off",
+            lowers.join(":"),
+            p = place.display(),
+        );
+        let command = format!(
+            "set -e; mount -t overlay overlay -o {options} {merged}; cd {merged}; {script}\n\
+             find . -printf '%P\\t%y\\t%m\\t%U:%G\\t%l\\t%i\\t%Ts\\n'; echo ==; \
+             find . -type f -exec sha256sum {{}} +",
+            merged = place.join("merged").display(),
+        );
+        let output = Command::new("unshare")
+            .args(["--mount", "sh", "-c", &command])
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
+        (
+            place.join("upper"),
+            shown(&String::from_utf8(output.stdout).unwrap()),
+        )
+    }
+
+    /// Runs a script in the chain, adds the layer that it makes and checks it.
+    fn run(&mut self, script: &str, adopt: bool) {
+        let (upper, live) = self.mount(script);
+        let info = self
+            .fixture
+            .store
+            .diff_upper(&self.chain, &upper, adopt, &options())
+            .unwrap();
+        assert_eq!(upper.exists(), !adopt, "{script}");
+        self.chain.push(info.diff_id);
+        assert_same(&live, &self.indexed(), script);
+        self.check_mount(script);
+    }
+
+    /// What a fresh mount shows is what the index says.
+    fn check_mount(&mut self, what: &str) {
+        let (_, live) = self.mount("true");
+        assert_same(&live, &self.indexed(), what);
+    }
+
+    fn indexed(&self) -> BTreeMap<String, String> {
+        indexed(&self.fixture.store, &self.chain)
+    }
+
+    fn entries(&self) -> Vec<String> {
+        let index = self
+            .fixture
+            .store
+            .tree_index(self.chain.last().unwrap())
+            .unwrap();
+        index
+            .iter()
+            .skip(1)
+            .map(|row| {
+                let row = row.unwrap();
+                let path = String::from_utf8_lossy(row.path()).into_owned();
+                let opaque = if row.opaque() { " opaque" } else { "" };
+                format!("{:?} {path}{opaque}", row.kind())
+            })
+            .collect()
+    }
+}
+
+#[track_caller]
+fn assert_same(live: &BTreeMap<String, String>, index: &BTreeMap<String, String>, what: &str) {
+    for path in live.keys().chain(index.keys()) {
+        assert_eq!(live.get(path), index.get(path), "{path} after: {what}");
+    }
+}
+
+/// Output of `find` and `sha256sum` as a map; hard links are named by their first path.
+fn shown(output: &str) -> BTreeMap<String, String> {
+    let (paths, sums) = output.split_once("==\n").unwrap();
+    let sums: BTreeMap<&str, &str> = sums
+        .lines()
+        .map(|line| line.split_once("  ./").unwrap())
+        .map(|(sum, path)| (path, sum))
+        .collect();
+    let mut lines: Vec<Vec<&str>> = paths
+        .lines()
+        .map(|line| line.split('\t').collect())
+        .collect();
+    lines.sort_by(|a, b| fastlayer_tar::path::compare(a[0].as_bytes(), b[0].as_bytes()));
+    let mut first: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut tree = BTreeMap::new();
+    for line in lines {
+        let [path, kind, mode, owner, link, inode, time] = line[..] else {
+            panic!("{line:?}")
+        };
+        if path.is_empty() {
+            continue;
+        }
+        let group = if kind == "d" {
+            path
+        } else {
+            first.entry(inode).or_insert(path)
+        };
+        let sum = sums.get(path).unwrap_or(&"");
+        let text = format!("{kind} {mode} {owner} {link} {group} {time} {sum}");
+        tree.insert(path.to_owned(), text);
+    }
+    tree
+}
+
+fn indexed(store: &Store, chain: &[DiffId]) -> BTreeMap<String, String> {
+    let view = store.tree_view(chain).unwrap();
+    let mut tree = BTreeMap::new();
+    for visit in view.walk().unwrap() {
+        let visit = visit.unwrap();
+        let node = &visit.node;
+        let path = String::from_utf8(node.path().to_vec()).unwrap();
+        if path.is_empty() {
+            continue;
+        }
+        let mut sum = String::new();
+        if node.kind() == Kind::File {
+            let mut content = Vec::new();
+            store
+                .read_file(chain, node.path(), None, &mut content)
+                .unwrap();
+            let digest: [u8; 32] = Sha256::digest(&content).into();
+            sum = DiffId::from_bytes(digest).hex();
+        }
+        let letter = match node.kind() {
+            Kind::File => "f",
+            Kind::Directory => "d",
+            Kind::Symlink => "l",
+            Kind::Fifo => "p",
+            Kind::CharDevice => "c",
+            _ => "b",
+        };
+        let group = visit
+            .hardlink
+            .map_or(path.clone(), |first| String::from_utf8(first).unwrap());
+        let mode = if letter == "l" { 0o777 } else { node.mode() };
+        let link = String::from_utf8_lossy(node.link_target().unwrap_or_default()).into_owned();
+        let (owner, time) = (
+            format!("{}:{}", node.uid(), node.gid()),
+            node.mtime().seconds,
+        );
+        let text = format!("{letter} {mode:o} {owner} {link} {group} {time} {sum}");
+        tree.insert(path, text);
+    }
+    tree
+}
+
+const BASE: &[&str] = &[
+    "d bin",
+    "f755 bin/sh shell",
+    "f4755:0:5 bin/su set-user-id",
+    "d etc",
+    "f etc/hosts 127.0.0.1",
+    "f etc/passwd root",
+    "h etc/passwd- etc/passwd",
+    "l etc/mtab /proc/mounts",
+    "d1777 tmp",
+    "d var",
+    "d700:3:4 var/lib",
+    "f var/lib/a a",
+    "d var/lib/sub",
+    "f var/lib/sub/b b",
+    "p var/pipe",
+];
+
+/// Scripts, one after the other, that touch every rule of whiteouts, copying up and links.
+const SCRIPTS: &[&str] = &[
+    "echo new > etc/new; echo changed > etc/hosts",
+    "rm etc/hosts",
+    "rm -r var/lib; mkdir var/lib; echo again > var/lib/a; chmod 711 var/lib",
+    "rm -r var/lib; mkdir var/lib",
+    "mkdir -p deep/er/est; touch deep/er/est/f; mkfifo deep/pipe",
+    "chmod 600 bin/sh; chown 8:9 etc/passwd",
+    "touch -d @5 bin/su",
+    "cat bin/su > /dev/null; : >> bin/su; touch -d @5 bin/su",
+    "rm etc/mtab; mkdir etc/mtab; echo x > etc/mtab/x",
+    "rm -r etc/mtab; ln -s elsewhere etc/mtab",
+    "rm -r deep; echo file > deep",
+    "rm deep; mkdir deep; ln bin/sh deep/sh; ln deep/sh deep/sh2",
+    "mkdir gone; rmdir gone; echo x > y; rm y",
+    "touch -d @77 tmp",
+    "mkdir d1; for i in 1 2 3; do head -c 9000 /dev/zero | tr '\\0' $i > d1/f$i; done",
+    "cp d1/f1 d1/copy1; cp -a d1 d2",
+    "mv d2 d3; rm -r d1",
+    "mknod dev c 1 3; mknod disk b 7 0; chmod 666 dev",
+    "setfattr -n user.note -v hello etc/new 2>/dev/null || true",
+    "ln etc/new etc/alias; ln -s a etc/l; ln etc/l etc/l2",
+    "rm etc/new; chmod 640 etc/alias",
+    "rm -r etc; mkdir etc; echo root > etc/passwd; mkdir etc/sub",
+    "find . -mindepth 1 -maxdepth 1 ! -name bin -exec rm -r {} +",
+];
+
+#[test]
+fn every_change_is_what_overlayfs_shows() {
+    if !can_mount() {
+        return;
+    }
+    for adopt in [false, true] {
+        let mut overlay = Overlay::new(&[BASE]);
+        overlay.check_mount("the base");
+        for script in SCRIPTS {
+            overlay.run(script, adopt);
+        }
+    }
+}
+
+#[test]
+fn nothing_done_is_an_empty_layer() {
+    if !can_mount() {
+        return;
+    }
+    let mut overlay = Overlay::new(&[BASE]);
+    // Opened for writing, copied up, and left as they were.
+    overlay.run(": >> etc/hosts; : >> bin/su; chmod 755 bin/sh", true);
+    assert_eq!(overlay.entries(), Vec::<String>::new());
+    let empty = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
+    assert_eq!(overlay.chain[1].to_string(), empty);
+}
+
+#[test]
+fn entries_are_no_more_than_needed() {
+    if !can_mount() {
+        return;
+    }
+    let mut overlay = Overlay::new(&[BASE]);
+    let (upper, _) = overlay.mount(
+        "echo x > etc/hosts; rm bin/su; rm -r var/lib; mkdir var/lib; mkdir fresh; : >> etc/passwd",
+    );
+    let changes = overlay
+        .fixture
+        .store
+        .changes(&overlay.chain, &upper, &AtomicBool::new(false));
+    let lines: Vec<String> = changes
+        .unwrap()
+        .into_iter()
+        .map(|change| {
+            let letter = match change.kind {
+                ChangeKind::Added => "A",
+                ChangeKind::Changed => "C",
+                ChangeKind::Deleted => "D",
+            };
+            format!("{letter} {}", String::from_utf8(change.path).unwrap())
+        })
+        .collect();
+    let expected = [
+        "C bin",
+        "D bin/su",
+        "C etc",
+        "C etc/hosts",
+        "A fresh",
+        "C var",
+        "C var/lib",
+        "D var/lib/a",
+        "D var/lib/sub",
+    ];
+    assert_eq!(lines, expected);
+    let info = overlay
+        .fixture
+        .store
+        .diff_upper(&overlay.chain, &upper, true, &options())
+        .unwrap();
+    overlay.chain.push(info.diff_id);
+    let expected = [
+        "Directory bin",
+        "Whiteout bin/su",
+        "Directory etc",
+        "File etc/hosts",
+        "Directory fresh",
+        "Directory var",
+        "Directory var/lib opaque",
+    ];
+    assert_eq!(overlay.entries(), expected);
+}
+
+#[test]
+fn two_paths_of_one_mount_never_share_an_inode() {
+    if !can_mount() {
+        return;
+    }
+    let big = "z".repeat(6000);
+    let file = |path: &str| format!("f {path} {big}");
+    let lower = [file("one"), file("two"), "h linked one".to_owned()];
+    let upper = [file("three"), "d d".to_owned(), file("d/four")];
+    let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
+    let upper: Vec<&str> = upper.iter().map(String::as_str).collect();
+    let mut overlay = Overlay::new(&[&lower, &upper]);
+    overlay.check_mount("files of one content");
+    let cancel = AtomicBool::new(false);
+    let lowers = overlay
+        .fixture
+        .store
+        .checkout(&overlay.chain, &cancel)
+        .unwrap();
+    assert_eq!(lowers.len(), 3, "a directory of copies is on top");
+    let inode = |path: &Path| std::fs::metadata(path).unwrap().ino();
+    assert_eq!(
+        inode(&lowers[2].join("one")),
+        inode(&lowers[2].join("linked"))
+    );
+    overlay.run("rm one three; chmod 600 d/four; cp two five", true);
+}
+
+#[test]
+fn foreign_layers_are_laid_out_as_they_unpack() {
+    if !can_mount() {
+        return;
+    }
+    let base: &[&str] = &[
+        "d usr",
+        "d750 usr/lib",
+        "f usr/lib/old o",
+        "l lib usr/lib",
+        "f a a",
+        "d k",
+    ];
+    for top in [
+        &["f lib/new n", "w lib/.wh.old", "h b a", "f x/y/z 1"][..],
+        &["f k/one 1", "w .wh.k", "f k/two 2"],
+        &["d k", "f k/x 1", "w k/.wh..wh..opq", "w k/.wh.gone"],
+        &["f lib is a file now"],
+        &["d lib", "f lib/own 1"],
+        &["w .wh.usr"],
+    ] {
+        let mut overlay = Overlay::new(&[base, top]);
+        overlay.check_mount(&format!("{top:?}"));
+        overlay.run("echo more > more; ls -R > listing", true);
+    }
+}
+
+#[test]
+fn overlay_features_that_scatter_a_file_are_refused() {
+    if !can_mount() {
+        return;
+    }
+    let mut overlay = Overlay::new(&[BASE]);
+    let (upper, _) = overlay.mount("echo x > etc/x");
+    let set = Command::new("setfattr")
+        .args(["-n", "trusted.overlay.redirect", "-v", "/elsewhere"])
+        .arg(upper.join("etc"))
+        .status();
+    if !set.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: no setfattr");
+        return;
+    }
+    let error = overlay
+        .fixture
+        .store
+        .diff_upper(&overlay.chain, &upper, true, &options());
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("etc: ") && error.contains("redirect"),
+        "{error}"
+    );
+    assert!(upper.exists());
+}
+
+#[test]
+fn a_name_that_means_a_deletion_is_refused() {
+    if !can_mount() {
+        return;
+    }
+    let mut overlay = Overlay::new(&[BASE]);
+    let (upper, _) = overlay.mount("echo x > etc/.wh.hosts");
+    for adopt in [false, true] {
+        let error = overlay
+            .fixture
+            .store
+            .diff_upper(&overlay.chain, &upper, adopt, &options());
+        assert!(error.unwrap_err().to_string().contains("etc/.wh.hosts"));
+        assert!(upper.exists());
+    }
+}
