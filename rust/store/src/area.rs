@@ -6,6 +6,7 @@
 use std::sync::OnceLock;
 
 use fastlayer_fs::{Directory, Metadata};
+use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 
@@ -70,9 +71,22 @@ impl Fanout {
 
     /// Metadata of the file of `id`, if it is here.
     pub(crate) fn find(&self, id: &[u8; 32]) -> Result<Option<Metadata>> {
-        match self.existing(id[0])? {
-            Some(directory) => Ok(directory.find_child(&file_name(id))?),
-            None => Ok(None),
+        // One call by the whole path, since most looks are for what is not there, and the shard
+        // may not be there either. Nobody but us can put links into a store.
+        let mut path = [0; 65];
+        path[..2].copy_from_slice(&shard_name(id[0]));
+        path[2] = b'/';
+        path[3..].copy_from_slice(&file_name(id));
+        match Metadata::of_child(&self.directory, &path) {
+            Ok(metadata) => Ok(Some(metadata)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => {
+                let path = self
+                    .directory
+                    .path()
+                    .join(String::from_utf8_lossy(&path).as_ref());
+                Err(Error::io(format!("cannot stat {}", path.display()), errno))
+            }
         }
     }
 
@@ -135,14 +149,6 @@ impl Fanout {
             Err(error) => Err(error.into()),
         }
     }
-
-    /// Removes the file of `id`.
-    pub(crate) fn remove(&self, id: &[u8; 32]) -> Result<()> {
-        match self.existing(id[0])? {
-            Some(directory) => remove(directory, &file_name(id)),
-            None => Ok(()),
-        }
-    }
 }
 
 /// Removes `name`; nothing there is no error.
@@ -189,7 +195,8 @@ fn parse_shard(name: &[u8]) -> Option<u8> {
     }
 }
 
-fn parse(first: u8, name: &[u8]) -> Option<[u8; 32]> {
+/// The id of the file `name` in the directory of ids that begin with `first`.
+pub(crate) fn parse(first: u8, name: &[u8]) -> Option<[u8; 32]> {
     if name.len() != 62 {
         return None;
     }

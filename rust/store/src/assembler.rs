@@ -99,38 +99,28 @@ impl Assembler {
     pub(crate) fn take(&mut self, arena: &mut Arena) -> Result<()> {
         self.sha256.update(arena.bytes());
         let steps = std::mem::take(&mut arena.steps);
-        let mut rest = arena.bytes();
+        let mut span = Span::new(arena.bytes());
         for step in steps {
-            let (length, inline) = match step {
-                Step::Entry(entry) => {
-                    self.begin(entry)?;
-                    continue;
+            match step {
+                Step::Entry(entry) => self.begin(entry, &mut span)?,
+                Step::Header(length) => {
+                    self.inline(length, &mut span)?;
+                    if let Some(member) = &mut self.member {
+                        member.content_offset = self.position;
+                    }
                 }
-                Step::End(id) => {
-                    self.end(id)?;
-                    continue;
-                }
-                Step::Content(length) => (length, false),
-                Step::Header(length) | Step::Other(length) => (length, true),
-            };
-            let (bytes, after) = rest.split_at(length);
-            rest = after;
-            if inline {
-                self.inline(bytes)?;
-            } else {
-                self.content(bytes)?;
-            }
-            self.position += length as u64;
-            if let (Step::Header(_), Some(member)) = (&step, &mut self.member) {
-                member.content_offset = self.position;
+                Step::Content(length) => self.content(length, &mut span)?,
+                Step::Other(length) => self.inline(length, &mut span)?,
+                Step::End(id) => self.end(id),
             }
         }
+        self.segment.hash(span.unhashed());
         Ok(())
     }
 
     /// The rest, when all bytes are taken.
     pub(crate) fn finish(mut self, raw_reason: Option<String>) -> Result<Assembled> {
-        self.cut()?;
+        self.cut(&mut Span::new(&[]))?;
         let mut index = None;
         let mut raw_reason = raw_reason.or(self.raw_reason);
         if raw_reason.is_none() {
@@ -153,11 +143,11 @@ impl Assembler {
         })
     }
 
-    fn begin(&mut self, entry: Box<Entry>) -> Result<()> {
+    fn begin(&mut self, entry: Box<Entry>, span: &mut Span<'_>) -> Result<()> {
         let gathered = self.segment.length();
         let chance = || blake3::hash(&entry.path).as_bytes()[0] % BORDER_CHANCE == 0;
         if gathered >= SEGMENT_CEILING || (gathered >= SEGMENT_FLOOR && chance()) {
-            self.cut()?;
+            self.cut(span)?;
         }
         self.recipe.info.entries += 1;
         if entry.kind == EntryKind::File {
@@ -181,60 +171,66 @@ impl Assembler {
         }
     }
 
-    fn inline(&mut self, mut bytes: &[u8]) -> Result<()> {
-        while !bytes.is_empty() {
+    fn inline(&mut self, mut length: usize, span: &mut Span<'_>) -> Result<()> {
+        while length > 0 {
             let room = SEGMENT_STOP.saturating_sub(self.segment.length());
             if room == 0 {
-                self.cut()?;
+                self.cut(span)?;
                 continue;
             }
-            let count = usize::try_from(room).map_or(bytes.len(), |room| room.min(bytes.len()));
-            self.segment.push_inline(&bytes[..count]);
-            bytes = &bytes[count..];
+            let count = usize::try_from(room).map_or(length, |room| room.min(length));
+            self.segment.push_inline(span.next(count));
+            self.position += count as u64;
+            length -= count;
         }
         Ok(())
     }
 
-    fn content(&mut self, bytes: &[u8]) -> Result<()> {
+    fn content(&mut self, length: usize, span: &mut Span<'_>) -> Result<()> {
         let Some(member) = &mut self.member else {
-            return self.inline(bytes);
+            return self.inline(length, span);
         };
         let first = member.content_length == 0;
-        member.content_length += bytes.len() as u64;
-        match member.entry.size {
-            size if size >= LARGE_CONTENT => {
-                if first {
-                    self.cut()?;
-                }
-            }
-            size if size > INLINE_LIMIT => self.segment.hash_object(bytes),
-            _ => self.segment.push_inline(bytes),
+        member.content_length += length as u64;
+        let size = member.entry.size;
+        if size >= LARGE_CONTENT && first {
+            self.cut(span)?;
+        }
+        let bytes = span.next(length);
+        self.position += length as u64;
+        if size >= LARGE_CONTENT {
+            // Its slices are rows of their own.
+            span.unhashed();
+        } else if size <= INLINE_LIMIT {
+            self.segment.push_inline(bytes);
         }
         Ok(())
     }
 
-    fn end(&mut self, id: ContentId) -> Result<()> {
+    fn end(&mut self, id: ContentId) {
         let Some(member) = self.member.take() else {
-            return Ok(());
+            return;
         };
         let size = member.content_length;
         if member.entry.sparse.is_some() && size == 0 {
             self.object_index(id);
         } else if size >= LARGE_CONTENT {
             let index = self.object_index(id);
-            for offset in (0..size).step_by(usize::try_from(SLICE).unwrap_or(1 << 22)) {
+            let mut offset = 0;
+            while offset < size {
+                let length = SLICE.min(size - offset);
                 self.recipe.rows.push(Row::Object {
                     index,
                     offset,
-                    length: SLICE.min(size - offset),
+                    length,
                 });
+                offset += length;
             }
         } else if size > INLINE_LIMIT {
             self.object_index(id);
             self.segment.push_object(id, size);
         }
         self.index(&member.entry, Some(id), member.content_offset);
-        Ok(())
     }
 
     fn object_index(&mut self, id: ContentId) -> u32 {
@@ -247,7 +243,8 @@ impl Assembler {
     }
 
     /// Ends the segment that is being put together.
-    fn cut(&mut self) -> Result<()> {
+    fn cut(&mut self, span: &mut Span<'_>) -> Result<()> {
+        self.segment.hash(span.unhashed());
         if self.segment.length() == 0 {
             return Ok(());
         }
@@ -277,5 +274,36 @@ impl Assembler {
         };
         self.recipe.rows.push(row);
         Ok(())
+    }
+}
+
+/// The bytes of an arena, and how far the current segment's hash has seen them.
+struct Span<'a> {
+    bytes: &'a [u8],
+    hashed: usize,
+    position: usize,
+}
+
+impl<'a> Span<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            hashed: 0,
+            position: 0,
+        }
+    }
+
+    /// The next bytes.
+    fn next(&mut self, count: usize) -> &'a [u8] {
+        let start = self.position;
+        self.position += count;
+        &self.bytes[start..self.position]
+    }
+
+    /// What has passed since the last call.
+    fn unhashed(&mut self) -> &'a [u8] {
+        let start = self.hashed;
+        self.hashed = self.position;
+        &self.bytes[start..self.position]
     }
 }

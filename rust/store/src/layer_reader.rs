@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fastlayer_fs::Map;
 
-use crate::digest::{ContentId, DiffId};
+use crate::assembler::SLICE;
+use crate::digest::{ContentId, DiffId, SegmentId};
 use crate::error::{Error, Result, check_cancelled};
 use crate::file_source::FileSource;
 use crate::index::{EntryRef, TreeIndex};
@@ -211,6 +212,37 @@ impl LayerReader {
                     .ok_or_else(missing)?;
                 read_slice(&self.store, id, offset, length, output)
             }
+        }
+    }
+
+    /// As [`Self::expand`], and compares with the ids as far as whole contents are read: all but
+    /// objects of several slices.
+    pub(crate) fn expand_checked(&self, number: usize, output: &mut Vec<u8>) -> Result<()> {
+        let start = output.len();
+        self.expand(number, output)?;
+        let bytes = output.get(start..).unwrap_or_default();
+        let (what, expected) = match self.recipe.rows.get(number) {
+            Some(Row::Segment { index, .. }) => {
+                let id = self.recipe.segments.get(*index as usize).copied();
+                ("segment", id)
+            }
+            Some(Row::Object {
+                index,
+                offset: 0,
+                length,
+            }) if *length < SLICE => {
+                let id = self.recipe.objects.get(*index as usize).copied();
+                ("object", id.map(SegmentId::from))
+            }
+            _ => return Ok(()),
+        };
+        let found = SegmentId::from(ContentId::of(bytes));
+        match expected {
+            Some(expected) if expected != found => Err(Error::corrupt(
+                format!("{what} {expected}"),
+                format!("its bytes have the id {found}"),
+            )),
+            _ => Ok(()),
         }
     }
 

@@ -17,6 +17,9 @@ use crate::store::Store;
 /// A content up to this size lies in a segment or beside its recipe; a larger one is an object.
 pub const INLINE_LIMIT: u64 = 4096;
 
+/// Shortest write of nothing but zeros that is left out.
+const HOLE_FLOOR: usize = 64 << 10;
+
 /// What an object's inode is born with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Birth {
@@ -38,21 +41,12 @@ impl Birth {
         }
     }
 
-    /// Of bytes that are no file of a tree.
-    pub(crate) const PLAIN: Self = Self {
-        mode: 0o400,
-        uid: u32::MAX,
-        gid: u32::MAX,
-        seconds: 0,
-        nanoseconds: 0,
-    };
-
     /// The caller's own ids need no call, and other ids may be out of reach without privilege: a
     /// checkout compares what the inode has, so a wrong owner costs a copy and nothing else.
     fn apply(self, file: &File) {
         let own = rustix::process::geteuid().as_raw() == self.uid
             && rustix::process::getegid().as_raw() == self.gid;
-        if !own && self.uid != u32::MAX && self.gid != u32::MAX {
+        if !own {
             let _ = fchown(
                 file,
                 Some(Uid::from_raw(self.uid)),
@@ -74,9 +68,12 @@ impl Birth {
 }
 
 impl Store {
-    /// Whether the object is stored.
+    /// Whether the object is stored. One that another process is making durable at this moment
+    /// may be overlooked, which costs a second copy at worst.
     pub fn has_object(&self, id: &ContentId) -> Result<bool> {
-        Ok(self.object_metadata(id)?.is_some())
+        let id = id.as_bytes();
+        Ok(self.durable().objects.find(id)?.is_some()
+            || self.unsynced().objects.find(id)?.is_some())
     }
 
     /// Metadata of the object's inode, if it is stored.
@@ -152,8 +149,12 @@ impl<'store> ObjectWriter<'store> {
         })
     }
 
-    /// Appends bytes.
+    /// Appends bytes; a long run of zeros becomes a hole.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if bytes.len() >= HOLE_FLOOR && bytes.iter().all(|byte| *byte == 0) {
+            self.skip(bytes.len() as u64);
+            return Ok(());
+        }
         self.fill_hole()?;
         let result = self.file.file_mut().write_all(bytes);
         result.map_err(|source| self.failed(source))

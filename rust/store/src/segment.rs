@@ -74,9 +74,13 @@ impl SegmentBuilder {
         self.length
     }
 
+    /// Hashes the next tar bytes: all that is pushed, in as few calls as may be.
+    pub(crate) fn hash(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+    }
+
     /// Adds tar bytes that are kept in the segment itself.
     pub(crate) fn push_inline(&mut self, bytes: &[u8]) {
-        self.hasher.update(bytes);
         self.length += bytes.len() as u64;
         if bytes.len() >= ZEROS_FLOOR && bytes.iter().all(|byte| *byte == 0) {
             self.flush_inline();
@@ -86,14 +90,9 @@ impl SegmentBuilder {
         }
     }
 
-    /// Adds some of the tar bytes of an object; [`Self::push_object`] follows after the last.
-    pub(crate) fn hash_object(&mut self, bytes: &[u8]) {
-        self.hasher.update(bytes);
-        self.length += bytes.len() as u64;
-    }
-
-    /// Refers to the object whose bytes were just hashed.
+    /// Adds the tar bytes of an object.
     pub(crate) fn push_object(&mut self, id: ContentId, size: u64) {
+        self.length += size;
         self.flush_inline();
         // An object that repeats does so in a row, as a rule; others may be listed twice.
         if self.objects.last() != Some(&id) {

@@ -1,0 +1,211 @@
+//! Checking a store: does everything have the content that its name says, and is it all there?
+//!
+//! Nothing is repaired or removed. What can be made anew is told as well as what is lost.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::AtomicBool;
+
+use crate::area::{Area, Fanout};
+use crate::digest::{BlobDigest, ContentId, DiffId, SegmentId};
+use crate::error::{Error, Result, check_cancelled};
+use crate::layer_reader::LayerReader;
+use crate::object::{INLINE_LIMIT, verify_object};
+use crate::rebuild::{index_bytes, verify_diff_id};
+use crate::segment::StoredSegment;
+use crate::store::Store;
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The kind of thing: `object`, `segment`, `recipe`, `tree`, `blob`, `name`.
+    pub what: &'static str,
+    /// Its name in the store.
+    pub name: String,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+impl Store {
+    /// Reads everything and tells what is wrong. `progress` is told each thing that was checked.
+    ///
+    /// # Errors
+    /// What keeps the check itself from going on; damage is no error.
+    pub fn fsck(
+        &self,
+        cancel: &AtomicBool,
+        progress: &mut dyn FnMut(&'static str),
+    ) -> Result<Vec<Problem>> {
+        let _lease = self.lease()?;
+        let mut check = Check {
+            store: self,
+            cancel,
+            problems: Vec::new(),
+            progress,
+        };
+        for area in [self.durable(), self.unsynced()] {
+            check.area(area)?;
+        }
+        check.blobs()?;
+        for diff_id in self.layers()? {
+            check.layer(&diff_id)?;
+        }
+        Ok(check.problems)
+    }
+}
+
+struct Check<'a> {
+    store: &'a Store,
+    cancel: &'a AtomicBool,
+    problems: Vec<Problem>,
+    progress: &'a mut dyn FnMut(&'static str),
+}
+
+impl Check<'_> {
+    /// Notes the damage that `result` tells; other errors end the check.
+    fn note(&mut self, what: &'static str, name: &dyn ToString, result: Result<()>) -> Result<()> {
+        check_cancelled(self.cancel)?;
+        (self.progress)(what);
+        let detail = match result {
+            Ok(()) => return Ok(()),
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            Err(Error::Corrupt { detail, .. }) => detail,
+            Err(error) => error.to_string(),
+        };
+        self.problems.push(Problem {
+            what,
+            name: name.to_string(),
+            detail,
+        });
+        Ok(())
+    }
+
+    fn area(&mut self, area: &Area) -> Result<()> {
+        for fanout in [&area.objects, &area.segments] {
+            for name in fanout.strangers()? {
+                let stray = Error::corrupt(&name, "is no name of the store's");
+                self.note("name", &name, Err(stray))?;
+            }
+        }
+        for id in area.objects.ids()? {
+            let id = ContentId::from_bytes(id);
+            let result = check_object(&area.objects, &id);
+            self.note("object", &id, result)?;
+        }
+        for id in area.segments.ids()? {
+            let id = SegmentId::from_bytes(id);
+            let result =
+                StoredSegment::read(self.store, id).and_then(|segment| segment.verify(self.store));
+            self.note("segment", &id, result)?;
+        }
+        for directory in [&area.recipes, &area.trees] {
+            for entry in directory.entries()?.iter() {
+                let name = String::from_utf8_lossy(entry.name).into_owned();
+                let result = DiffId::from_hex(&name).map(|_| ());
+                if result.is_err() {
+                    self.note("name", &name, result)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn blobs(&mut self) -> Result<()> {
+        for entry in self.store.blobs().entries()?.iter() {
+            let name = String::from_utf8_lossy(entry.name).into_owned();
+            match BlobDigest::from_hex(&name) {
+                Ok(digest) => {
+                    let result = check_blob(self.store, &digest);
+                    self.note("blob", &digest, result)?;
+                }
+                Err(error) => self.note("name", &name, Err(error))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn layer(&mut self, diff_id: &DiffId) -> Result<()> {
+        let reader = match LayerReader::open(self.store, diff_id) {
+            Ok(reader) => reader,
+            Err(error) => return self.note("recipe", diff_id, Err(error)),
+        };
+        let result = verify_diff_id(&reader, self.cancel).and_then(|()| check_lists(&reader));
+        let whole = result.is_ok();
+        self.note("recipe", diff_id, result)?;
+        if whole && reader.info().raw_reason.is_none() {
+            let result = self.check_tree(&reader);
+            self.note("tree", diff_id, result)?;
+        }
+        Ok(())
+    }
+
+    fn check_tree(&self, reader: &LayerReader) -> Result<()> {
+        let name = reader.info().diff_id.hex();
+        let expected = index_bytes(reader)?;
+        for area in [self.store.durable(), self.store.unsynced()] {
+            let path = area.trees.path_to(name.as_bytes());
+            match std::fs::read(&path) {
+                Ok(bytes) if bytes == expected => {}
+                Ok(_) => return Err(Error::corrupt(name, "is not what the layer's tar gives")),
+                // It is made when it is asked for.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io(path.display(), error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_object(objects: &Fanout, id: &ContentId) -> Result<()> {
+    match objects.open_file(id.as_bytes())? {
+        Some(file) => verify_object(id, file),
+        // Moved by a sync, or collected, since it was listed.
+        None => Ok(()),
+    }
+}
+
+fn check_blob(store: &Store, digest: &BlobDigest) -> Result<()> {
+    let mut output = crate::hashing::HashingWriter::new(std::io::sink());
+    std::io::copy(&mut store.open_blob(digest)?, &mut output)
+        .map_err(|source| Error::io(format!("cannot read blob {digest}"), source))?;
+    let (found, _) = output.finish();
+    if found == *digest {
+        return Ok(());
+    }
+    Err(Error::corrupt(
+        digest,
+        format!("its bytes have the digest {found}"),
+    ))
+}
+
+/// The recipe must name every object that its segments and its tree need, or garbage collection
+/// would take them away.
+fn check_lists(reader: &LayerReader) -> Result<()> {
+    let store = reader.store();
+    let listed: BTreeSet<&ContentId> = reader.objects().iter().collect();
+    let missing = |id: &ContentId| Error::corrupt("recipe", format!("does not list object {id}"));
+    for id in &reader.recipe().segments {
+        for object in StoredSegment::read(store, *id)?.objects {
+            if !listed.contains(&object) {
+                return Err(missing(&object));
+            }
+        }
+    }
+    for id in &listed {
+        if !store.has_object(id)? {
+            return Err(Error::corrupt("recipe", format!("object {id} is missing")));
+        }
+    }
+    if reader.info().raw_reason.is_some() {
+        return Ok(());
+    }
+    for entry in store.tree_index(&reader.info().diff_id)?.iter() {
+        let entry = entry?;
+        if let Some(id) = entry.content()
+            && entry.size() > INLINE_LIMIT
+            && !listed.contains(&id)
+        {
+            return Err(missing(&id));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! Blobs: valid, the same on every run, and the same as ever.
+
+mod support;
+
+use std::io::{Cursor, Read};
+use std::process::{Command, Stdio};
+
+use fastlayer_store::decompress::Compression;
+use fastlayer_store::{BlobDigest, Codec, DiffId, Error, ExportOptions, IngestOptions, Store};
+use fastlayer_tar::TRAILER;
+use support::{TestStore, member, pseudo_random};
+
+fn sample() -> Vec<u8> {
+    let mut tar = Vec::new();
+    for number in 0..2000 {
+        let text = format!("line {number}\n").repeat(number % 200);
+        member(&mut tar, &format!("text/{number}"), text.as_bytes());
+    }
+    member(&mut tar, "large", &pseudo_random(9_000_000, 3));
+    member(&mut tar, "medium", &b"abcdefg\n".repeat(100_000));
+    tar.extend_from_slice(&TRAILER);
+    tar
+}
+
+fn export(store: &Store, diff_id: &DiffId, options: &ExportOptions) -> Vec<u8> {
+    let mut blob = Vec::new();
+    let mut done = 0;
+    let (digest, size) = store
+        .export(diff_id, options, &mut blob, &mut |bytes| done = bytes)
+        .unwrap();
+    assert_eq!(digest, BlobDigest::of(&blob));
+    assert_eq!(size, blob.len() as u64);
+    assert_eq!(done, store.layer(diff_id).unwrap().unwrap().size);
+    blob
+}
+
+#[test]
+fn every_codec_gives_the_tar_back_by_other_tools() {
+    let store = TestStore::new();
+    let tar = sample();
+    let layer = store
+        .ingest(Cursor::new(&tar), IngestOptions::default(), &mut |_| {})
+        .unwrap();
+    let plain = export(&store, &layer.diff_id, &ExportOptions::new(Codec::None));
+    assert_eq!(plain, tar);
+    let gzip = export(&store, &layer.diff_id, &ExportOptions::new(Codec::Gzip));
+    let mut unpacked = Vec::new();
+    flate2::read::MultiGzDecoder::new(gzip.as_slice())
+        .read_to_end(&mut unpacked)
+        .unwrap();
+    assert_eq!(unpacked, tar);
+    assert_eq!(pipe("gzip", &gzip).unwrap_or(unpacked), tar);
+    let zstd = export(&store, &layer.diff_id, &ExportOptions::new(Codec::Zstd));
+    let unpacked = zstd::decode_all(zstd.as_slice()).unwrap();
+    assert_eq!(unpacked, tar);
+    for blob in [plain, gzip, zstd] {
+        let other = TestStore::new();
+        let options = IngestOptions {
+            blob_digest: Some(BlobDigest::of(&blob)),
+            diff_id: Some(layer.diff_id),
+            ..IngestOptions::default()
+        };
+        let again = other
+            .ingest(Cursor::new(&blob), options, &mut |_| {})
+            .unwrap();
+        assert_eq!(again.diff_id, layer.diff_id);
+    }
+}
+
+/// What `PROGRAM -dc` makes of `input`; `None` where it is not installed.
+fn pipe(program: &str, input: &[u8]) -> Option<Vec<u8>> {
+    let mut child = Command::new(program)
+        .arg("-dc")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .ok()?;
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    let feeder = std::thread::spawn(move || std::io::Write::write_all(&mut stdin, &input));
+    let output = child.wait_with_output().unwrap();
+    feeder.join().unwrap().unwrap();
+    assert!(output.status.success());
+    Some(output.stdout)
+}
+
+#[test]
+fn the_bytes_do_not_depend_on_threads_or_history() {
+    let tar = sample();
+    for codec in [Codec::Gzip, Codec::Zstd] {
+        let mut blobs = Vec::new();
+        for threads in [1, 2, 7] {
+            let store = TestStore::new();
+            let layer = store
+                .ingest(
+                    support::Stepped {
+                        bytes: &tar,
+                        step: 1000 * threads + 1,
+                    },
+                    IngestOptions::default(),
+                    &mut |_| {},
+                )
+                .unwrap();
+            let options = ExportOptions {
+                threads,
+                ..ExportOptions::new(codec)
+            };
+            blobs.push(export(&store, &layer.diff_id, &options));
+        }
+        assert!(blobs.iter().all(|blob| *blob == blobs[0]));
+    }
+}
+
+/// A changed digest is a changed format: every blob in every registry would be uploaded anew.
+#[test]
+fn golden_digests() {
+    let store = TestStore::new();
+    let layer = store
+        .ingest(Cursor::new(sample()), IngestOptions::default(), &mut |_| {})
+        .unwrap();
+    let digests = [Codec::None, Codec::Gzip, Codec::Zstd].map(|codec| {
+        let blob = export(&store, &layer.diff_id, &ExportOptions::new(codec));
+        BlobDigest::of(&blob).to_string()
+    });
+    assert_eq!(
+        digests,
+        [
+            "sha256:ef1f2a21f1085b85d72d1f5e5d24f3e4cdceab22877170fb9e6d801fe182f09c",
+            "sha256:8460d91b427b2eab373d7c18cb53c07078b42d741c3dd753527a6f5dad9a4b24",
+            "sha256:a311b449df2428cea71f03ce637115cc622a9a37f0845a71afca4223f71feb66",
+        ]
+    );
+}
+
+#[test]
+fn a_layer_without_bytes_is_a_valid_blob() {
+    let store = TestStore::new();
+    let layer = store
+        .ingest(Cursor::new(b""), IngestOptions::default(), &mut |_| {})
+        .unwrap();
+    for (codec, compression) in [
+        (Codec::Gzip, Compression::Gzip),
+        (Codec::Zstd, Compression::Zstd),
+    ] {
+        let blob = export(&store, &layer.diff_id, &ExportOptions::new(codec));
+        assert_eq!(Compression::detect(&blob), compression);
+        let options = IngestOptions {
+            diff_id: Some(layer.diff_id),
+            ..IngestOptions::default()
+        };
+        store
+            .ingest(Cursor::new(&blob), options, &mut |_| {})
+            .unwrap();
+    }
+}
+
+#[test]
+fn odd_requests_are_refused() {
+    let store = TestStore::new();
+    assert!(matches!(Codec::parse("lzma"), Err(Error::Format { .. })));
+    let missing = DiffId::from_bytes([1; 32]);
+    let options = ExportOptions::new(Codec::Gzip);
+    let result = store.export(&missing, &options, &mut Vec::new(), &mut |_| {});
+    assert!(matches!(result, Err(Error::NotFound { .. })));
+    let options = ExportOptions {
+        level: Some(13),
+        ..options
+    };
+    let result = store.export(&missing, &options, &mut Vec::new(), &mut |_| {});
+    assert!(matches!(result, Err(Error::Format { .. })));
+}
+
+#[test]
+fn damage_is_noticed_while_exporting() {
+    let store = TestStore::new();
+    let layer = store
+        .ingest(Cursor::new(sample()), IngestOptions::default(), &mut |_| {})
+        .unwrap();
+    let medium = fastlayer_store::ContentId::of(&b"abcdefg\n".repeat(100_000)).hex();
+    let path = store
+        .path()
+        .join("objects")
+        .join(&medium[..2])
+        .join(&medium[2..]);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[77] ^= 1;
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, bytes).unwrap();
+    for codec in [Codec::None, Codec::Gzip, Codec::Zstd] {
+        let options = ExportOptions::new(codec);
+        let result = store.export(&layer.diff_id, &options, &mut Vec::new(), &mut |_| {});
+        assert!(matches!(result, Err(Error::Corrupt { .. })), "{codec:?}");
+    }
+}
