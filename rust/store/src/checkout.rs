@@ -28,6 +28,7 @@ use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::tree::TreeView;
 
+pub(crate) use layer::{attributes, fill};
 pub(crate) use linked::Linked;
 
 /// Where the layer's files are, in a checkout.

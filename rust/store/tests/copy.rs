@@ -490,3 +490,30 @@ fn a_whiteout_name_cannot_be_copied() {
     let copy = Copy::new(&[".wh.x = 1"], &[]);
     check_error(copy.copy(&["."], "/"), ".wh.x");
 }
+
+#[test]
+fn a_working_directory_is_made_once() {
+    use fastlayer_store::copy::NewDirectory;
+    let copy = Copy::new(&[], &["d opt", "l link opt", "f file x"]);
+    let store = &copy.fixture.store;
+    let directory = |path: &str| NewDirectory {
+        path: path.as_bytes().to_vec(),
+        owner: (3, 4),
+        mode: 0o755,
+        mtime: 7,
+    };
+    let made = |path| store.directory_layer(&copy.base, &directory(path), &options());
+    assert_eq!(made("/link").unwrap(), None);
+    assert_eq!(made("/").unwrap(), None);
+    let info = made("/link/a/b").unwrap().unwrap();
+    let lines: Vec<String> = listing(store, &[info.diff_id])
+        .into_iter()
+        .map(|(path, text)| format!("{path}: {text}"))
+        .collect();
+    assert_eq!(
+        lines,
+        ["opt: d 755 0:0", "opt/a: d 755 3:4", "opt/a/b: d 755 3:4"]
+    );
+    assert!(made("/file/x").is_err());
+    assert!(made("/file").is_err());
+}
