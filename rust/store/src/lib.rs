@@ -25,6 +25,7 @@ mod sync;
 mod tree_writer;
 mod view;
 mod worker;
+mod write_tree;
 
 pub mod blob;
 pub mod checkout;
