@@ -94,11 +94,7 @@ impl LayerCheckout<'_> {
     /// A whiteout in an opaque directory hides nothing, and some kernels list it.
     fn whiteout(&mut self, path: &[u8]) -> Result<()> {
         let parent = fastlayer_tar::path::split(path).map_or(&b""[..], |(parent, _)| parent);
-        let top = self.view.layers().last();
-        let parent = top
-            .map(|layer| layer.index.get(parent))
-            .transpose()?
-            .flatten();
+        let parent = self.index.get(parent)?;
         if parent.is_some_and(|parent| parent.opaque()) {
             return Ok(());
         }
