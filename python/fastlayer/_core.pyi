@@ -165,8 +165,9 @@ class Store:
     def sync(self) -> None:
         """All that was published is durable when this returns."""
     def layers(self) -> builtins.list[str]: ...
-    def remove_layers_except(self, keep: Sequence[str]) -> int:
-        """Garbage collection of layers and documents; gives the bytes freed."""
+    def remove_layers_except(self, keep: Callable[[], Sequence[str]]) -> int:
+        """Garbage collection of layers and documents; gives the bytes freed. ``keep`` is called
+        once writers are locked out, so that it cannot miss what one of them has just named."""
     def fsck(self) -> builtins.list[Problem]: ...
 
 @final
@@ -187,7 +188,6 @@ class MountNamespace:
         stdin: int,
         stdout: int,
         stderr: int,
-        pass_fds: Sequence[int] = (),
     ) -> int:
         """A child in the namespace, in its own session; gives its pid (for os.waitpid)."""
     def close(self) -> None: ...

@@ -315,8 +315,12 @@ class Store:
         """The DiffIDs of all layers in the store, sorted."""
         return self._core.layers()
 
-    def remove_layers_except(self, keep: Sequence[str]) -> int:
-        """Remove every layer and document that ``keep`` does not name; gives the bytes freed."""
+    def remove_layers_except(self, keep: Callable[[], Sequence[str]]) -> int:
+        """Remove every layer and document that ``keep`` does not name; gives the bytes freed.
+
+        ``keep`` gives digests of layers and documents. It is called once writers are locked out,
+        so that it cannot miss what one of them has just named.
+        """
         return self._core.remove_layers_except(keep)
 
     def fsck(self) -> builtins.list[Problem]:

@@ -5,10 +5,11 @@
 //! of the tree it was meant for. Names and link targets are bytes, not text.
 //!
 //! This crate knows nothing of layers, tars, hashes or overlay mounts. It prints nothing. `unsafe`
-//! is confined to [`map`], where a file is mapped into memory.
+//! is confined to [`map`], where a file is mapped into memory, and [`descriptor`].
 
 pub mod apply;
 pub mod copy;
+pub mod descriptor;
 pub mod directory;
 pub mod entries;
 pub mod error;

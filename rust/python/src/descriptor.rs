@@ -1,0 +1,48 @@
+//! File descriptors from Python: always duplicated, so that the caller may close its own.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pyo3::prelude::*;
+
+use crate::errors;
+
+/// A duplicate of a descriptor that Python lends.
+pub fn duplicate(py: Python<'_>, number: i32) -> PyResult<OwnedFd> {
+    fastlayer_fs::descriptor::duplicate(number)
+        .map_err(|error| errors::convert(py, fastlayer_store::Error::from(error)))
+}
+
+/// The same, as a file to read or write.
+pub fn file(py: Python<'_>, number: i32) -> PyResult<File> {
+    duplicate(py, number).map(File::from)
+}
+
+/// A file to write whose writes fail once the work shall stop.
+pub struct Output<'job> {
+    file: File,
+    cancel: &'job AtomicBool,
+}
+
+impl<'job> Output<'job> {
+    /// Wraps `file`.
+    pub fn new(file: File, cancel: &'job AtomicBool) -> Self {
+        Self { file, cancel }
+    }
+}
+
+impl Write for Output<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.cancel.load(Ordering::Relaxed) {
+            // Not `Interrupted`, which `write_all` would try again.
+            return Err(io::Error::other("stopped"));
+        }
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}

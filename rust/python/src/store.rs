@@ -1,0 +1,399 @@
+//! The store's class: each method converts, detaches and calls one function of the store.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use fastlayer_store::collect::Keep;
+use fastlayer_store::copy::NewDirectory;
+use fastlayer_store::export::{Codec, ExportOptions};
+use fastlayer_store::{
+    BlobDigest, DiffId, Durability, IngestOptions, Result, Store as LayerStore, WriterOptions,
+};
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::blocking::{self, Job};
+use crate::copy::CopyOperation;
+use crate::descriptor::Output;
+use crate::values::{Change, Entry, LayerInfo, Problem};
+use crate::{descriptor, entries, errors};
+
+/// A layer store, open for the life of the object.
+#[pyclass(frozen, module = "fastlayer._core")]
+#[derive(Debug)]
+pub struct Store(LayerStore);
+
+/// A chain from its text form.
+pub fn chain_of(py: Python<'_>, chain: &[String]) -> PyResult<Vec<DiffId>> {
+    chain.iter().map(|text| diff_id_of(py, text)).collect()
+}
+
+fn diff_id_of(py: Python<'_>, text: &str) -> PyResult<DiffId> {
+    text.parse().map_err(|error| errors::convert(py, error))
+}
+
+fn digest_of(py: Python<'_>, text: &str) -> PyResult<BlobDigest> {
+    text.parse().map_err(|error| errors::convert(py, error))
+}
+
+/// What shall stay: each digest may be a layer's or a document's.
+fn asked(py: Python<'_>, keep: &Py<PyAny>) -> PyResult<Keep> {
+    let digests: Vec<String> = keep.call0(py)?.extract(py)?;
+    Ok(Keep {
+        layers: chain_of(py, &digests)?.into_iter().collect(),
+        blobs: digests
+            .iter()
+            .map(|text| digest_of(py, text))
+            .collect::<PyResult<_>>()?,
+    })
+}
+
+/// Layers of the middle of a build are made durable together, by `sync`.
+fn options(job: &Job) -> WriterOptions {
+    WriterOptions {
+        durability: Durability::Deferred,
+        cancel: Arc::clone(&job.cancel),
+        ..WriterOptions::default()
+    }
+}
+
+fn ingest(
+    store: &LayerStore,
+    file: std::fs::File,
+    job: &Job,
+    blob_digest: Option<BlobDigest>,
+    diff_id: Option<DiffId>,
+) -> Result<fastlayer_store::LayerInfo> {
+    let options = IngestOptions {
+        writer: options(job),
+        blob_digest,
+        diff_id,
+        keep_blob: true,
+    };
+    store.ingest(file, options, &mut |count| {
+        job.bytes.store(count, Ordering::Relaxed);
+    })
+}
+
+#[pymethods]
+impl Store {
+    #[new]
+    #[pyo3(signature = (root, *, create = true))]
+    fn new(py: Python<'_>, root: PathBuf, create: bool) -> PyResult<Self> {
+        blocking::short(py, || LayerStore::open(&root, create)).map(Self)
+    }
+
+    #[getter]
+    fn root(&self) -> PathBuf {
+        self.0.path().to_path_buf()
+    }
+
+    fn put_document(&self, py: Python<'_>, data: Vec<u8>) -> PyResult<String> {
+        blocking::short(py, || self.0.put_document(&data)).map(|digest| digest.to_string())
+    }
+
+    fn get_document<'py>(&self, py: Python<'py>, digest: &str) -> PyResult<Bound<'py, PyBytes>> {
+        let digest = digest_of(py, digest)?;
+        let data = blocking::short(py, || self.0.get_document(&digest))?;
+        Ok(PyBytes::new(py, &data))
+    }
+
+    fn has_blob(&self, py: Python<'_>, digest: &str) -> PyResult<bool> {
+        let digest = digest_of(py, digest)?;
+        blocking::short(py, || self.0.has_blob(&digest))
+    }
+
+    fn write_blob(&self, py: Python<'_>, digest: &str, fd: i32) -> PyResult<()> {
+        let digest = digest_of(py, digest)?;
+        let output = descriptor::file(py, fd)?;
+        let work = |job: &Job| {
+            let mut output = Output::new(output, &job.cancel);
+            self.0.write_blob(&digest, &mut output)
+        };
+        blocking::run(py, None, work).map(drop)
+    }
+
+    fn decompress(&self, py: Python<'_>, fd: i32, output: i32) -> PyResult<()> {
+        let (source, output) = (descriptor::file(py, fd)?, descriptor::file(py, output)?);
+        let work = |job: &Job| {
+            let mut output = Output::new(output, &job.cancel);
+            fastlayer_store::decompress::decompress(source, &mut output)
+        };
+        blocking::run(py, None, work).map(drop)
+    }
+
+    #[pyo3(signature = (fd, progress = None))]
+    fn import_layer(
+        &self,
+        py: Python<'_>,
+        fd: i32,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<LayerInfo> {
+        let file = descriptor::file(py, fd)?;
+        let work = |job: &Job| ingest(&self.0, file, job, None, None);
+        blocking::run(py, progress, work).map(LayerInfo::from)
+    }
+
+    #[pyo3(signature = (fd, digest, diff_id, progress = None))]
+    fn import_blob(
+        &self,
+        py: Python<'_>,
+        fd: i32,
+        digest: Option<&str>,
+        diff_id: Option<&str>,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<LayerInfo> {
+        let file = descriptor::file(py, fd)?;
+        let digest = digest.map(|text| digest_of(py, text)).transpose()?;
+        let diff_id = diff_id.map(|text| diff_id_of(py, text)).transpose()?;
+        let work = |job: &Job| ingest(&self.0, file, job, digest, diff_id);
+        blocking::run(py, progress, work).map(LayerInfo::from)
+    }
+
+    fn copy_layer(
+        &self,
+        py: Python<'_>,
+        base: Vec<String>,
+        operation: &CopyOperation,
+    ) -> PyResult<LayerInfo> {
+        let base = chain_of(py, &base)?;
+        let work = |job: &Job| self.0.copy_layer(&base, &operation.0, &options(job));
+        blocking::run(py, None, work).map(LayerInfo::from)
+    }
+
+    fn directory_layer(
+        &self,
+        py: Python<'_>,
+        base: Vec<String>,
+        path: Vec<u8>,
+        owner: (u32, u32),
+        mode: u32,
+        mtime: i64,
+    ) -> PyResult<Option<LayerInfo>> {
+        let base = chain_of(py, &base)?;
+        let directory = NewDirectory {
+            path,
+            owner,
+            mode,
+            mtime,
+        };
+        let work = |job: &Job| self.0.directory_layer(&base, &directory, &options(job));
+        blocking::run(py, None, work).map(|made| made.map(LayerInfo::from))
+    }
+
+    #[pyo3(signature = (base, upper, *, adopt))]
+    fn diff_upper(
+        &self,
+        py: Python<'_>,
+        base: Vec<String>,
+        upper: PathBuf,
+        adopt: bool,
+    ) -> PyResult<LayerInfo> {
+        let base = chain_of(py, &base)?;
+        let work = |job: &Job| self.0.diff_upper(&base, &upper, adopt, &options(job));
+        blocking::run(py, None, work).map(LayerInfo::from)
+    }
+
+    fn empty_layer(&self, py: Python<'_>) -> PyResult<LayerInfo> {
+        let work = |job: &Job| {
+            fastlayer_store::LayerWriter::new(&self.0, options(job))?.finish_canonical()
+        };
+        blocking::run(py, None, work).map(LayerInfo::from)
+    }
+
+    fn layer(&self, py: Python<'_>, diff_id: &str) -> PyResult<Option<LayerInfo>> {
+        let diff_id = diff_id_of(py, diff_id)?;
+        let found = blocking::short(py, || self.0.layer(&diff_id))?;
+        Ok(found.map(LayerInfo::from))
+    }
+
+    fn write_tar(&self, py: Python<'_>, diff_id: &str, fd: i32) -> PyResult<()> {
+        let diff_id = diff_id_of(py, diff_id)?;
+        let mut output = descriptor::file(py, fd)?;
+        blocking::run(py, None, |job| {
+            self.0.write_tar(&diff_id, &mut output, &job.cancel)
+        })?;
+        Ok(())
+    }
+
+    fn export_blob(
+        &self,
+        py: Python<'_>,
+        diff_id: &str,
+        codec: &str,
+        level: Option<i32>,
+        fd: i32,
+    ) -> PyResult<(String, u64)> {
+        let diff_id = diff_id_of(py, diff_id)?;
+        let codec = Codec::parse(codec).map_err(|error| errors::convert(py, error))?;
+        let mut output = descriptor::file(py, fd)?;
+        let (digest, size) = blocking::run(py, None, |job| {
+            let options = ExportOptions {
+                codec,
+                level,
+                cancel: Arc::clone(&job.cancel),
+                ..ExportOptions::new(codec)
+            };
+            self.0.export(&diff_id, &options, &mut output, &mut |_| ())
+        })?;
+        Ok((digest.to_string(), size))
+    }
+
+    fn write_tree(&self, py: Python<'_>, chain: Vec<String>, destination: PathBuf) -> PyResult<()> {
+        let chain = chain_of(py, &chain)?;
+        blocking::run(py, None, |job| {
+            self.0.write_tree(&chain, &destination, &job.cancel)
+        })
+    }
+
+    fn write_tree_tar(&self, py: Python<'_>, chain: Vec<String>, fd: i32) -> PyResult<()> {
+        let chain = chain_of(py, &chain)?;
+        let mut output = descriptor::file(py, fd)?;
+        blocking::run(py, None, |job| {
+            self.0.write_tree_tar(&chain, &mut output, &job.cancel)
+        })
+    }
+
+    fn checkout(&self, py: Python<'_>, chain: Vec<String>) -> PyResult<Vec<PathBuf>> {
+        let chain = chain_of(py, &chain)?;
+        blocking::run(py, None, |job| self.0.checkout(&chain, &job.cancel))
+    }
+
+    fn tree_id(&self, py: Python<'_>, chain: Vec<String>) -> PyResult<String> {
+        let chain = chain_of(py, &chain)?;
+        blocking::run(py, None, |_| self.0.tree_id(&chain)).map(|id| id.hex())
+    }
+
+    fn copy_key(&self, py: Python<'_>, operation: &CopyOperation) -> PyResult<String> {
+        let work = |job: &Job| self.0.copy_key(&operation.0, &options(job));
+        blocking::run(py, None, work).map(|id| id.hex())
+    }
+
+    #[pyo3(signature = (chain, path, follow = true))]
+    fn stat(
+        &self,
+        py: Python<'_>,
+        chain: Vec<String>,
+        path: Vec<u8>,
+        follow: bool,
+    ) -> PyResult<Option<Entry>> {
+        let chain = chain_of(py, &chain)?;
+        let found = blocking::short(py, || {
+            let view = self.0.tree_view(&chain)?;
+            let node = view.resolve(&path, follow)?.node;
+            node.map(|node| entries::of_node(&node, None)).transpose()
+        })?;
+        Ok(found.map(Entry))
+    }
+
+    fn list(&self, py: Python<'_>, chain: Vec<String>, path: Vec<u8>) -> PyResult<Vec<Entry>> {
+        let chain = chain_of(py, &chain)?;
+        let found = blocking::short(py, || {
+            entries::children(&self.0.tree_view(&chain)?, &path)
+        })?;
+        Ok(found.into_iter().map(Entry).collect())
+    }
+
+    fn walk(&self, py: Python<'_>, chain: Vec<String>) -> PyResult<Vec<Entry>> {
+        let chain = chain_of(py, &chain)?;
+        let found = blocking::run(py, None, |_| entries::walk(&self.0.tree_view(&chain)?))?;
+        Ok(found.into_iter().map(Entry).collect())
+    }
+
+    fn layer_entries(&self, py: Python<'_>, diff_id: &str) -> PyResult<Vec<Entry>> {
+        let diff_id = diff_id_of(py, diff_id)?;
+        let found = blocking::run(py, None, |_| entries::of_layer(&self.0, &diff_id))?;
+        Ok(found.into_iter().map(Entry).collect())
+    }
+
+    #[pyo3(signature = (chain, path, limit = None))]
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        chain: Vec<String>,
+        path: Vec<u8>,
+        limit: Option<u64>,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let chain = chain_of(py, &chain)?;
+        let data = blocking::run(py, None, |_| {
+            let mut data = Vec::new();
+            let more = limit.map(|limit| limit.saturating_add(1));
+            let count = self.0.read_file(&chain, &path, more, &mut data)?;
+            match limit {
+                Some(limit) if count > limit => {
+                    let shown = fastlayer_store::error::display_path(&path);
+                    Err(fastlayer_store::Error::limit(format!("size of {shown}"), limit))
+                }
+                _ => Ok(data),
+            }
+        })?;
+        Ok(PyBytes::new(py, &data))
+    }
+
+    fn read_to(&self, py: Python<'_>, chain: Vec<String>, path: Vec<u8>, fd: i32) -> PyResult<()> {
+        let chain = chain_of(py, &chain)?;
+        let output = descriptor::file(py, fd)?;
+        let work = |job: &Job| {
+            let mut output = Output::new(output, &job.cancel);
+            self.0.read_file(&chain, &path, None, &mut output)
+        };
+        blocking::run(py, None, work).map(drop)
+    }
+
+    fn compare(
+        &self,
+        py: Python<'_>,
+        before: Vec<String>,
+        after: Vec<String>,
+    ) -> PyResult<Vec<Change>> {
+        let (before, after) = (chain_of(py, &before)?, chain_of(py, &after)?);
+        let found = blocking::run(py, None, |_| {
+            let views = (self.0.tree_view(&before)?, self.0.tree_view(&after)?);
+            fastlayer_store::compare::compare(&views.0, &views.1)
+        })?;
+        Ok(found.into_iter().map(Change).collect())
+    }
+
+    fn changes(&self, py: Python<'_>, base: Vec<String>, upper: PathBuf) -> PyResult<Vec<Change>> {
+        let base = chain_of(py, &base)?;
+        let work = |job: &Job| self.0.changes(&base, &upper, &job.cancel);
+        let found = blocking::run(py, None, work)?;
+        Ok(found.into_iter().map(Change).collect())
+    }
+
+    fn sync(&self, py: Python<'_>) -> PyResult<()> {
+        blocking::run(py, None, |_| self.0.sync())
+    }
+
+    fn layers(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        let found = blocking::short(py, || self.0.layers())?;
+        Ok(found.iter().map(ToString::to_string).collect())
+    }
+
+    /// The one call whose worker attaches to the interpreter: `keep` must be asked once the
+    /// writers are locked out, and the calling thread is detached meanwhile.
+    fn remove_layers_except(&self, py: Python<'_>, keep: Py<PyAny>) -> PyResult<u64> {
+        let mut raised = None;
+        let roots = || {
+            Python::attach(|py| asked(py, &keep)).map_err(|error| {
+                raised = Some(error);
+                fastlayer_store::Error::Interrupted
+            })
+        };
+        let result = blocking::run(py, None, |job| self.0.collect(roots, &job.cancel));
+        raised.map_or(result, Err)
+    }
+
+    fn fsck(&self, py: Python<'_>) -> PyResult<Vec<Problem>> {
+        let found = blocking::run(py, None, |job| self.0.fsck(&job.cancel, &mut |_| ()))?;
+        Ok(found
+            .into_iter()
+            .map(|problem| Problem {
+                what: problem.what.to_string(),
+                name: problem.name,
+                detail: problem.detail,
+            })
+            .collect())
+    }
+}
