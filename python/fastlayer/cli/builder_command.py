@@ -61,6 +61,10 @@ def prune(ctx: click.Context, force: bool, everything: bool) -> None:
     index = CacheIndex(store.root / CACHE_FILE)
     index.forget([record.key for record in index.records()])
     index.close()
-    keep = {*ImageCatalog(store).needed(), *ContainerRegistry(store.root).layers_in_use()}
-    freed = store.remove_layers_except(sorted(keep))
+
+    def keep() -> list[str]:
+        needed = {*ImageCatalog(store).needed(), *ContainerRegistry(store.root).layers_in_use()}
+        return sorted(needed)
+
+    freed = store.remove_layers_except(keep)
     click.echo(f"Total reclaimed space: {human_size(freed)}")
