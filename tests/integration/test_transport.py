@@ -12,6 +12,7 @@ import json
 import shutil
 import subprocess
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -178,7 +179,9 @@ def test_umoci_unpacks_what_save_writes(folder: Path, archive: Path) -> None:
 def test_podman_loads_and_saves(folder: Path, fastlayer: Command, archive: Path) -> None:
     podman = need_program("podman")
     need_root()
-    base = [podman, "--root", str(folder / "podman"), "--runroot", str(folder / "podman-run")]
+    # podman refuses a long run root.
+    short = tempfile.mkdtemp(prefix="podman-", dir="/tmp")
+    base = [podman, "--root", str(folder / "podman"), "--runroot", short]
     base += ["--storage-driver=vfs", "--cgroup-manager=cgroupfs"]
 
     def run(*arguments: str) -> bytes:
@@ -198,7 +201,7 @@ def test_podman_loads_and_saves(folder: Path, fastlayer: Command, archive: Path)
             assert target.text("ls", f"{NAME}:/bin").splitlines()[:2] == ["[", "[["]
     finally:
         shutil.rmtree(folder / "podman", ignore_errors=True)
-        shutil.rmtree(folder / "podman-run", ignore_errors=True)
+        shutil.rmtree(short, ignore_errors=True)
 
 
 def test_a_truncated_archive_leaves_nothing(folder: Path, archive: Path) -> None:
@@ -245,3 +248,14 @@ def test_ls_and_cat(fastlayer: Command) -> None:
     assert "[ -> busybox" in fastlayer.text("ls", "-l", f"{NAME}:/bin")
     done = fastlayer.run("cat", f"{NAME}:/nothing", check=False)
     assert (done.returncode, b"error: no such file" in done.stderr) == (1, True)
+
+
+def test_a_damaged_root_tar_is_refused_by_name(folder: Path) -> None:
+    target = other(folder, "damaged")
+    for data in (rootfs_tar()[:100_000], gzip.compress(rootfs_tar())[:-20], b"no tar" * 500):
+        path = folder / "damaged"
+        path.write_bytes(data)
+        done = target.run("import", path, "x", check=False)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"error: {path}: ".encode()), done.stderr
+        assert target.text("images", "-q") == ""

@@ -45,6 +45,7 @@ def command(
         image, layer = import_root_tar(
             catalog,
             descriptor,
+            label="standard input" if source == "-" else source,
             name=reference,
             changes=changes,
             message=message or DEFAULT_MESSAGE,

@@ -13,12 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastlayer.errors import ArchiveError, CorruptError
+from fastlayer.errors import ArchiveError
 from fastlayer.image.catalog import ImageCatalog
 from fastlayer.image.image import Image
 from fastlayer.oci.digest import short
 from fastlayer.oci.platform import Platform
 from fastlayer.transport.archived_image import ArchivedImage, ArchivedLayer
+from fastlayer.transport.damage import reading
 from fastlayer.transport.docker_archive import (
     is_docker_archive,
     names_by_config,
@@ -98,7 +99,7 @@ def load(
     ImageNotFoundError
         It has no image for the platform.
     """
-    with plain_archive(catalog.store, descriptor) as plain:
+    with plain_archive(catalog.store, descriptor, label) as plain:
         return _load(catalog, TarParts(plain, label), platform, progress)
 
 
@@ -143,14 +144,9 @@ def _import_layer(
         needs_blob and layer.digest and not store.has_blob(layer.digest)
     ):
         return
-    try:
-        with stream_of(layer.part) as stream:
-            store.import_blob(stream, digest=layer.digest, diff_id=layer.diff_id, progress=progress)
-    except CorruptError as error:
-        raise CorruptError(
-            f"{parts.label}: layer {layer.part.name} ({short(layer.diff_id)}): {error}",
-            hint="make the archive again",
-        ) from error
+    what = f"{parts.label}: layer {layer.part.name} ({short(layer.diff_id)})"
+    with reading(what), stream_of(layer.part) as stream:
+        store.import_blob(stream, digest=layer.digest, diff_id=layer.diff_id, progress=progress)
 
 
 def _keep(catalog: ImageCatalog, archived: ArchivedImage) -> LoadedImage:

@@ -15,12 +15,14 @@ from fastlayer.oci.platform import Platform, host_platform
 from fastlayer.oci.reference import Reference
 from fastlayer.oci.timestamp import creation_time
 from fastlayer.store import LayerInfo
+from fastlayer.transport.damage import reading
 
 
 def import_root_tar(
     catalog: ImageCatalog,
     descriptor: int,
     *,
+    label: str = "tar",
     name: Reference | None = None,
     changes: Sequence[str] = (),
     message: str = "",
@@ -36,6 +38,8 @@ def import_root_tar(
     descriptor:
         The tar, plain or compressed; read to its end. The layer's DiffID is the SHA-256 of its
         plain bytes as they are.
+    label:
+        What to call the tar in an error.
     name:
         What it is called; an image without a name is made where there is none.
     changes:
@@ -56,7 +60,8 @@ def import_root_tar(
     """
     # A wrong change is found before gigabytes are read.
     config: ImageConfig = apply_changes(empty_config(platform or host_platform()), changes)
-    layer = catalog.store.import_layer(descriptor)
+    with reading(label, hint="make or fetch the tar again"):
+        layer = catalog.store.import_layer(descriptor)
     entry = HistoryEntry(created=created or creation_time(), comment=message)
     image = catalog.create(append_layer(config, layer.diff_id, entry))
     if name is not None:

@@ -14,13 +14,14 @@ from pathlib import Path
 
 from fastlayer.errors import StoreIOError
 from fastlayer.store import Store
+from fastlayer.transport.damage import reading
 
 _MAGIC = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ\x00")
 _SKIPPABLE_ZSTD = bytes(range(0x50, 0x60)), b"\x2a\x4d\x18"
 
 
 @contextlib.contextmanager
-def plain_archive(store: Store, descriptor: int) -> Iterator[int]:
+def plain_archive(store: Store, descriptor: int, label: str) -> Iterator[int]:
     """A seekable descriptor of the plain archive behind ``descriptor``.
 
     Parameters
@@ -29,6 +30,8 @@ def plain_archive(store: Store, descriptor: int) -> Iterator[int]:
         Whose disk a copy goes to, if one is needed.
     descriptor:
         Open for reading, at its start; stays the caller's.
+    label:
+        What to call it in an error.
 
     Raises
     ------
@@ -44,7 +47,8 @@ def plain_archive(store: Store, descriptor: int) -> Iterator[int]:
         return
     spooled = staging_file(store.root)
     try:
-        store.decompress(descriptor, spooled)
+        with reading(label):
+            store.decompress(descriptor, spooled)
         yield spooled
     finally:
         os.close(spooled)

@@ -263,7 +263,7 @@ def test_a_bad_archive_leaves_nothing(
 ) -> None:
     with pytest.raises(kind, match=says) as caught:
         loader(archive)
-    assert "archive.tar" in str(caught.value) or "damaged" in str(caught.value)
+    assert "archive.tar" in str(caught.value)
     assert catalog.list() == ()
 
 
