@@ -157,7 +157,8 @@ impl Ingest {
     /// The parser refuses the tar: keep the rest as bytes, if it is a tar at all.
     fn give_up(&mut self, error: fastlayer_tar::Error) -> Result<()> {
         let cut = matches!(error.kind, ErrorKind::Truncated { .. });
-        let nothing = error.offset == 0 && matches!(error.kind, ErrorKind::Checksum);
+        let nothing = error.offset == 0
+            && matches!(error.kind, ErrorKind::Checksum | ErrorKind::Number { .. });
         if cut || nothing {
             return Err(error.into());
         }

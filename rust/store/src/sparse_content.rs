@@ -13,8 +13,8 @@ use crate::object::{Birth, ObjectWriter};
 use crate::store::Store;
 
 /// Largest sparse file that is understood. A few bytes of tar can claim any size, and all of it
-/// has to be hashed: this much takes some ten seconds.
-pub const SPARSE_LIMIT: u64 = 64 << 30;
+/// has to be hashed: this much takes some seconds.
+pub const SPARSE_LIMIT: u64 = 16 << 30;
 
 /// Zeros hashed between two looks at the cancel flag.
 static ZEROS: [u8; 256 << 10] = [0; 256 << 10];
