@@ -56,7 +56,9 @@ def run(
     result = runner.run(base, spec, lambda _stream, data: output.extend(data))
     layer = store.diff_upper(base, result.upper, adopt=True)
     runner.discard(result)
-    entries = [f"{e.kind} {os.fsdecode(e.path)}" for e in store.layer_entries(layer.diff_id)]
+    entries = [
+        f"{e.kind} {os.fsdecode(e.path)}" for e in store.layer_entries(layer.diff_id) if e.path
+    ]
     return result.exit_code, bytes(output), entries
 
 
@@ -107,7 +109,7 @@ def test_output_exit_code_and_environment(
 
 def test_scratch_with_a_mounted_program(store: Store, runner: StepRunner) -> None:
     mounts = (Mount("bind", "/sh", "/bin/busybox", is_directory=False),)
-    result = runner.run([], StepSpec(("/sh", "sh", "-c", "echo hi > /f"), mounts=mounts), _ignore)
+    result = runner.run([], StepSpec(("/sh", "-c", "echo hi > /f"), mounts=mounts), _ignore)
     assert sorted(os.listdir(result.upper)) == ["f"]
     runner.discard(result)
 

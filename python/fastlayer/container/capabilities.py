@@ -73,7 +73,7 @@ def normalise(name: str) -> str:
     return full
 
 
-def known_to_kernel(names: Iterable[str], last: int) -> tuple[str, ...]:
-    """Those whose number the running kernel knows (``/proc/sys/kernel/cap_last_cap``)."""
+def within(names: Iterable[str], mask: int) -> tuple[str, ...]:
+    """Those whose bit is set in a mask: what a kernel knows and this process may hand on."""
     wanted = set(names)
-    return tuple(name for name in ALL[: last + 1] if name in wanted)
+    return tuple(name for bit, name in enumerate(ALL) if name in wanted and mask >> bit & 1)

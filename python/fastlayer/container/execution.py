@@ -83,7 +83,7 @@ def _process(store: Store, container: Container, request: ExecRequest) -> dict[s
             working_directory=request.working_directory or spec.working_directory,
             user=user,
             terminal=request.terminal,
-            capabilities=capabilities.known_to_kernel(chosen, process.last_capability()),
+            capabilities=capabilities.within(chosen, process.capability_mask()),
         )
     )
 

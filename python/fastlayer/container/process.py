@@ -55,7 +55,7 @@ def process_spec(store: Store, container: Container, files: tuple[Mount, ...]) -
         network=effective_network(config.network),
         mounts=_mounts(container, files),
         terminal=config.terminal,
-        capabilities=capabilities.known_to_kernel(chosen, last_capability()),
+        capabilities=capabilities.within(chosen, capability_mask()),
         privileged=config.privileged,
         read_only=config.read_only,
         shm_size=config.shm_size,
@@ -81,12 +81,18 @@ def resolve_user_in(tree: MergedTree, text: str) -> user.ResolvedUser:
     return user.resolve(text, _content(tree, "/etc/passwd"), _content(tree, "/etc/group"))
 
 
-def last_capability() -> int:
-    """The number of the last capability that the running kernel knows."""
+def capability_mask() -> int:
+    """The capabilities that this process can hand on, one bit each (its bounding set).
+
+    A kernel does not know all, and a machine's own supervisor may have taken some away.
+    """
     try:
-        return int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("CapBnd:"):
+                return int(line.split()[1], 16)
     except (OSError, ValueError):
-        return len(capabilities.ALL) - 1
+        pass
+    return (1 << len(capabilities.ALL)) - 1
 
 
 def unified_cgroups() -> bool:

@@ -27,7 +27,7 @@ from fastlayer.container import capabilities, network, rootfs
 from fastlayer.container.drivers import Driver, find_driver
 from fastlayer.container.drivers.runc import failure_text, start_failure
 from fastlayer.container.mounts import DEFAULT_SHM_SIZE, Mount
-from fastlayer.container.process import last_capability, resolve_user, unified_cgroups
+from fastlayer.container.process import capability_mask, resolve_user, unified_cgroups
 from fastlayer.container.spec import ProcessSpec, Ulimit, runtime_config
 from fastlayer.errors import ContainerError, Interrupted
 from fastlayer.store import MountNamespace, Store
@@ -221,7 +221,7 @@ class StepRunner:
             cgroup=f"/fastlayer/{identifier}",
             network=kind,
             mounts=(*files, *spec.mounts),
-            capabilities=capabilities.known_to_kernel(chosen, last_capability()),
+            capabilities=capabilities.within(chosen, capability_mask()),
             privileged=spec.privileged,
             shm_size=spec.shm_size,
             ulimits=spec.ulimits,
