@@ -1,12 +1,9 @@
-//! What is known of the file system and the mount that an open file is on.
+//! What is known of the file system that an open file is on.
 
 use std::io;
 use std::os::fd::AsFd;
 
-use rustix::fs::{AtFlags, StatxFlags, fstatfs, statx};
-
-/// `STATX_MNT_ID_UNIQUE` (Linux 6.8): a mount id that is never used again.
-const UNIQUE_MOUNT_ID: StatxFlags = StatxFlags::from_bits_retain(0x4000);
+use rustix::fs::fstatfs;
 
 /// Kinds of file systems that behave differently enough to matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,17 +38,4 @@ impl FileSystem {
             other => Self::Other(other),
         })
     }
-}
-
-/// The id of the mount that `fd` is on. Unique since boot where the kernel has such ids
-/// (Linux 6.8), else one that may be used again after an unmount.
-pub fn mount_id(fd: impl AsFd) -> io::Result<u64> {
-    let flags = StatxFlags::MNT_ID | UNIQUE_MOUNT_ID;
-    Ok(statx(fd, c"", AtFlags::EMPTY_PATH, flags)?.stx_mnt_id)
-}
-
-/// The kernel's id of this boot.
-pub fn boot_id() -> io::Result<String> {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
-    Ok(text.trim().to_owned())
 }

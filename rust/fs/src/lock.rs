@@ -80,12 +80,6 @@ impl FileLock {
         Ok(lock)
     }
 
-    /// Changes a held lock to `mode` if nobody is in the way. Not atomic: where it fails, and
-    /// while it changes, the lock may be lost to another.
-    pub fn try_convert(&self, mode: LockMode) -> Result<bool> {
-        self.try_lock(mode)
-    }
-
     /// False when the lock's file was removed by another before we got the lock: then it guards
     /// nothing, and the caller starts again.
     pub fn is_linked(&self) -> Result<bool> {
