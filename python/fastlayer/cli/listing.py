@@ -7,12 +7,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 
-from fastlayer.cli.go_value import Record, json_text
+from fastlayer.cli.go_value import Record, json_text, print_text
 from fastlayer.cli.table import format_table
-from fastlayer.cli.template import Template
 
+_FIELDS = re.compile(r"(?:\{\{\.\w+\}\}(?:\t|$))+")
+_FIELD = re.compile(r"\.(\w+)")
 _ESCAPES = (("\\t", "\t"), ("\\n", "\n"))
 
 
@@ -50,10 +52,23 @@ def render(
         text = form.removeprefix("table").strip() or table
     for escape, character in _ESCAPES:
         text = text.replace(escape, character)
-    template = Template(text)
-    lines = [template.render(Record(row, strict=True)) for row in rows]
+    line_of = _fields_of(text) if _FIELDS.fullmatch(text) and text == table else _template_of(text)
+    lines = [line_of(row) for row in rows]
     if not is_table:
         return "".join(line + "\n" for line in lines)
-    header = template.render(Record(headers, strict=True))
-    cells = [line.split("\t") for whole in [header, *lines] for line in whole.split("\n")]
+    cells = [line.split("\t") for whole in [line_of(headers), *lines] for line in whole.split("\n")]
     return format_table(cells)
+
+
+def _template_of(text: str) -> Callable[[Mapping[str, object]], str]:
+    # Templates are imported for those who write them: the default tables come without.
+    from fastlayer.cli.template import Template
+
+    template = Template(text)
+    return lambda row: template.render(Record(row, strict=True))
+
+
+def _fields_of(text: str) -> Callable[[Mapping[str, object]], str]:
+    """The same for a template of fields and tabs alone."""
+    names = _FIELD.findall(text)
+    return lambda row: "\t".join(print_text(row[name]) for name in names)

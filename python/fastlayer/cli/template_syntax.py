@@ -7,7 +7,7 @@ left out (``define``, ``template``, ``block``) is an error.
 
 from __future__ import annotations
 
-import ast
+import json
 import re
 from dataclasses import dataclass
 
@@ -183,6 +183,18 @@ def _pipeline(text: str) -> Pipeline:
     return pipeline
 
 
+def _unquote(text: str) -> str:
+    if text[0] == "`":
+        return text[1:-1]
+    inner = text[1:-1].replace("\\'", "'")
+    if text[0] == "'":
+        inner = inner.replace('"', '\\"')
+    try:
+        return str(json.loads(f'"{inner}"', strict=False))
+    except ValueError as error:
+        raise UsageError(f"template: cannot read the string {text}") from error
+
+
 class _Tokens:
     """A reader of one action's tokens: (kind, text, whether a blank stood before)."""
 
@@ -246,7 +258,7 @@ class _Tokens:
         kind, text, _ = self._take()
         base: Expression
         if kind == "string":
-            return Literal(text[1:-1] if text[0] == "`" else ast.literal_eval(text))
+            return Literal(_unquote(text))
         if kind == "number":
             return Literal(float(text) if "." in text else int(text))
         if kind == "variable":
