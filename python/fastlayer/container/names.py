@@ -53,6 +53,7 @@ def check(name: str) -> str:
     """
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"invalid container name ({name})", hint="only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+            f"invalid container name ({name})",
+            hint="two or more of [a-zA-Z0-9_.-], the first one a letter or digit",
         )
     return name.removeprefix("/")
