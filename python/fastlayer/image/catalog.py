@@ -189,12 +189,14 @@ class ImageCatalog:
             if record is None:
                 raise _not_found(image_id)
             platform = str(self._config(record).platform.normalised())
+            digest = digest or record.manifest
+            images = {platform: image_id}
+            old = self._refs.name(reference.canonical)
+            if old is not None and digest is not None and old.digest == digest:
+                images = {**old.images, **images}  # another platform of the same index
             self._refs.put_name(
                 NameRecord(
-                    name=reference.canonical,
-                    images={platform: image_id},
-                    digest=digest or record.manifest,
-                    media_type=media_type,
+                    name=reference.canonical, images=images, digest=digest, media_type=media_type
                 )
             )
         return reference
@@ -202,7 +204,7 @@ class ImageCatalog:
     # Removing.
 
     def remove(self, text: str, *, force: bool = False, uses: Iterable[ImageUse] = ()) -> Removal:
-        """Take a name away, and the image with its last name; as ``docker rmi``.
+        """Take a name away, and an image with its last name; as ``docker rmi``.
 
         Parameters
         ----------
@@ -222,29 +224,42 @@ class ImageCatalog:
             The image is in use.
         """
         with self._refs.changing():
-            record = self._find(text, None)
-            names = [n for n in self._refs.names() if record.config in n.images.values()]
+            names = self._refs.names()
             named = self._named(text)
-            if named is not None and len(names) > 1:
-                self._refs.drop_name(named.name)
-                return Removal(untagged=(parse_reference(named.name).familiar,))
-            repositories = {parse_reference(name.name).name for name in names}
-            if named is None and len(repositories) > 1 and not force:
-                raise ConflictError(
-                    f"cannot delete image {short(record.config)}: it is referenced in multiple "
-                    "repositories",
-                    hint="give its names, or -f",
-                )
-            _refuse_use(record.config, text, uses, force=force)
-            for name in names:
-                self._refs.drop_name(name.name)
-            self._refs.drop_image(record.config)
-        return Removal(
-            untagged=tuple(parse_reference(name.name).familiar for name in names),
-            deleted=(record.config,),
-        )
+            if named is not None:
+                doomed, images = [named], tuple(named.images.values())
+            else:
+                images = (self._find(text, None).config,)
+                doomed = [name for name in names if images[0] in name.images.values()]
+                repositories = {parse_reference(name.name).name for name in doomed}
+                if len(repositories) > 1 and not force:
+                    raise ConflictError(
+                        f"cannot delete image {short(images[0])}: it is referenced in multiple "
+                        "repositories",
+                        hint="give its names, or -f",
+                    )
+            kept = {i for name in names if name not in doomed for i in name.images.values()}
+            deleted = tuple(image_id for image_id in images if image_id not in kept)
+            for image_id in deleted:
+                _refuse_use(image_id, text, uses, force=force)
+            untagged = self._drop_names(doomed, images)
+            for image_id in deleted:
+                self._refs.drop_image(image_id)
+        return Removal(untagged, deleted)
 
     # Inside.
+
+    def _drop_names(self, names: Iterable[NameRecord], images: tuple[str, ...]) -> tuple[str, ...]:
+        """Take images from names; a name that has no other goes. Gives those that went."""
+        gone = []
+        for name in names:
+            left = {p: image_id for p, image_id in name.images.items() if image_id not in images}
+            if left:
+                self._refs.put_name(replace(name, images=left))
+            else:
+                self._refs.drop_name(name.name)
+                gone.append(parse_reference(name.name).familiar)
+        return tuple(gone)
 
     def _named(self, text: str) -> NameRecord | None:
         try:

@@ -187,20 +187,33 @@ class DirectoryParts:
         if not clean:
             return None
         if clean not in self._open:
-            try:
-                descriptor = os.open(
-                    self._path / clean, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-                )
-            except (FileNotFoundError, NotADirectoryError):
+            descriptor = self._descend(clean.split("/"))
+            if descriptor is None:
                 return None
-            except OSError as error:
-                raise ArchiveError(f"{self._path / clean}: {error.strerror}") from error
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 os.close(descriptor)
                 return None
             self._open[clean] = Part(clean, descriptor, 0, status.st_size)
         return self._open[clean]
+
+    def _descend(self, words: list[str]) -> int | None:
+        """Open a file component by component, so that no link can lead outside."""
+        current = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        for number, word in enumerate(words):
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+            if number < len(words) - 1:
+                flags |= os.O_DIRECTORY
+            try:
+                following = os.open(word, flags, dir_fd=current)
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            except OSError as error:
+                raise ArchiveError(f"{self._path}/{'/'.join(words)}: {error.strerror}") from error
+            finally:
+                os.close(current)
+            current = following
+        return current
 
     def close(self) -> None:
         """Close all files that were opened."""

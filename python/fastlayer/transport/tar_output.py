@@ -78,7 +78,11 @@ class TarOutput:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise StoreIOError(f"output: {error.strerror}", errno=error.errno) from error
+            raise StoreIOError(
+                f"cannot write the output: {error.strerror}",
+                hint="nothing is lost in the store: free space, or name another file",
+                errno=error.errno,
+            ) from error
 
     def _move(self, source: int, size: int) -> None:
         position = 0

@@ -170,10 +170,42 @@ def test_an_index_in_the_index(loader: Loader, catalog: ImageCatalog) -> None:
     (loaded,) = loader(finish_layout(members, entry), platform=AMD64)
     assert loaded.names == ("multi:1",)
     assert loaded.image.digests == (f"multi@{entry['digest']}",)
+    for platform in (AMD64, ARM64):
+        assert catalog.resolve("multi:1", platform=platform).platform == platform
     assert catalog.store.has_blob(str(entry["digest"]))
     with pytest.raises(ImageNotFoundError, match="linux/s390x") as caught:
         loader(finish_layout(members, entry), platform=Platform("linux", "s390x"))
     assert "linux/amd64, linux/arm64" in str(caught.value.hint)
+
+
+def test_rmi_of_several_platforms(loader: Loader, catalog: ImageCatalog) -> None:
+    members, entry = several_platforms()
+    for platform in (ARM64, AMD64):
+        loader(finish_layout(members, entry), platform=platform)
+    arm = catalog.resolve("multi:1", platform=ARM64)
+    removal = catalog.remove(arm.id)
+    assert (removal.untagged, removal.deleted) == ((), (arm.id,))
+    assert catalog.resolve("multi:1").platform == AMD64
+    loader(finish_layout(members, entry), platform=ARM64)
+    removal = catalog.remove("multi:1")
+    assert removal.untagged == ("multi:1",)
+    assert len(removal.deleted) == 2
+    assert catalog.list() == ()
+
+
+def test_links_in_a_layout_directory_are_not_followed(
+    tmp_path: Path, catalog: ImageCatalog
+) -> None:
+    real, layout_folder = tmp_path / "real", tmp_path / "layout"
+    for name, content in layout("a.b/c:d", CONFIG, ONE, TWO).items():
+        folder = real if name.startswith("blobs") else layout_folder
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        assert isinstance(content, bytes)
+        path.write_bytes(content)
+    (layout_folder / "blobs").symlink_to(real / "blobs")
+    with pytest.raises(ArchiveError):
+        load_path(catalog, layout_folder)
 
 
 def test_a_layout_directory(tmp_path: Path, catalog: ImageCatalog) -> None:
