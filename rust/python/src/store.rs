@@ -250,9 +250,8 @@ impl Store {
     fn write_tree_tar(&self, py: Python<'_>, chain: Vec<String>, fd: i32) -> PyResult<()> {
         let chain = chain_of(py, &chain)?;
         let mut output = descriptor::file(py, fd)?;
-        blocking::run(py, None, |job| {
-            self.0.write_tree_tar(&chain, &mut output, &job.cancel)
-        })
+        let work = |job: &Job| self.0.write_tree_tar(&chain, &mut output, &job.cancel);
+        blocking::run(py, None, work).map(drop)
     }
 
     fn checkout(&self, py: Python<'_>, chain: Vec<String>) -> PyResult<Vec<PathBuf>> {
