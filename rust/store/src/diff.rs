@@ -11,6 +11,7 @@ mod layer;
 mod walk;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use fastlayer_fs::Directory;
@@ -44,7 +45,7 @@ impl Store {
         options: &WriterOptions,
     ) -> Result<LayerInfo> {
         let view = self.tree_view(base)?;
-        let root = Directory::open(upper)?;
+        let root = Arc::new(Directory::open(upper)?);
         let namespace = OverlayNamespace::of_process();
         let adoption = if adopt {
             Adoption::Link
@@ -53,8 +54,8 @@ impl Store {
         };
         // Until the checkout is in place nothing names what it is made of.
         let _lease = self.lease()?;
-        let mut sink = layer::LayerSink::new(self, adoption, options)?;
-        UpperWalk::new(&view, namespace, &options.cancel, &mut sink).run(root)?;
+        let mut sink = layer::LayerSink::new(self, &root, adoption, options)?;
+        UpperWalk::new(&view, namespace, &options.cancel, &mut sink).run(&root)?;
         let (info, leftovers) = sink.finish()?;
         if adopt {
             adopt::take_over(self, base, upper, &info, &leftovers, namespace)?;
@@ -76,7 +77,7 @@ impl Store {
         let view = self.tree_view(base)?;
         let root = Directory::open(upper)?;
         let mut sink = changes::ChangeSink::default();
-        UpperWalk::new(&view, OverlayNamespace::of_process(), cancel, &mut sink).run(root)?;
+        UpperWalk::new(&view, OverlayNamespace::of_process(), cancel, &mut sink).run(&root)?;
         Ok(sink.finish())
     }
 }

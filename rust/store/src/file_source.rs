@@ -28,10 +28,10 @@ pub enum FileSource {
 /// A file on disk. It is read later, on another thread, and must then still be what it was.
 #[derive(Clone, Debug)]
 pub struct PathSource {
-    /// The directory it is in.
+    /// A directory above it: one for all files of a layer, or the process runs out of descriptors.
     pub directory: Arc<Directory>,
-    /// Its name there.
-    pub name: Vec<u8>,
+    /// Its path below that directory, without links in it.
+    pub path: Vec<u8>,
     /// What it was when its entry was made; a file that changed since is an error.
     pub expected: Metadata,
     /// Its content's id, if known: where that object is stored, the file is not read.

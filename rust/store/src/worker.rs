@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 
-use fastlayer_fs::Metadata;
+use fastlayer_fs::{Directory, Metadata};
 use fastlayer_tar::sparse::{Expander, SparseMap};
 use fastlayer_tar::{Entry, padding};
 
@@ -82,6 +82,7 @@ fn process(context: &Context, batch: Batch) -> Result<()> {
         number: batch.number,
         output: &batch.output,
         arena: None,
+        last_directory: None,
     };
     for unit in batch.units {
         check_cancelled(&context.cancel)?;
@@ -102,6 +103,14 @@ struct Work<'a> {
     number: u64,
     output: &'a Sender<Result<Arena>>,
     arena: Option<Arena>,
+    last_directory: Option<LastDirectory>,
+}
+
+/// The directory that a file was read from last.
+struct LastDirectory {
+    root: Arc<Directory>,
+    path: Vec<u8>,
+    directory: Directory,
 }
 
 impl Work<'_> {
@@ -257,18 +266,39 @@ impl Work<'_> {
         Ok(done)
     }
 
+    /// The directory that holds a file, and its name there. Files come directory by directory, so
+    /// the last one is kept open; more would use up the process's descriptors.
+    fn directory_of<'s>(&mut self, source: &'s PathSource) -> Result<(&Directory, &'s [u8])> {
+        let (parent, name) = fastlayer_tar::path::split(&source.path).unwrap_or_default();
+        let known = self
+            .last_directory
+            .as_ref()
+            .is_some_and(|last| Arc::ptr_eq(&last.root, &source.directory) && last.path == parent);
+        if !known {
+            self.last_directory = Some(LastDirectory {
+                directory: source.directory.open_descendant(parent)?,
+                root: Arc::clone(&source.directory),
+                path: parent.to_vec(),
+            });
+        }
+        let last = self.last_directory.as_ref().ok_or(Error::Interrupted)?;
+        Ok((&last.directory, name))
+    }
+
     fn path(&mut self, size: u64, birth: Birth, xattrs: bool, source: &PathSource) -> Result<()> {
         if let Some(id) = source.content
             && size > INLINE_LIMIT
             && self.context.store.has_object(&id)?
         {
-            let now = source.directory.stat_child(&source.name)?;
+            let (directory, name) = self.directory_of(source)?;
+            let now = directory.stat_child(name)?;
             if !now.is_unchanged_since(&source.expected) {
                 return Err(changed(source));
             }
             return self.object(&id, size);
         }
-        let mut file = source.directory.open_file(&source.name)?;
+        let (directory, name) = self.directory_of(source)?;
+        let mut file = directory.open_file(name)?;
         let adopt = source.adoption == Adoption::Link && !xattrs;
         let id = if size <= ARENA_SIZE as u64 {
             self.small_file(&mut file, size, birth, adopt, source)?
@@ -406,7 +436,7 @@ impl From<Error> for Failure {
 }
 
 fn shown(source: &PathSource) -> String {
-    source.directory.path_to(&source.name).display().to_string()
+    source.directory.path_to(&source.path).display().to_string()
 }
 
 fn changed(source: &PathSource) -> Error {

@@ -1,16 +1,17 @@
 //! A plan of entries becomes a layer.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use fastlayer_context::Context;
 use fastlayer_fs::Directory;
 use fastlayer_tar::EntryKind;
 
 use super::item::Body;
 use super::place::{PathKey, Planned};
+use crate::digest::ContentId;
 use crate::error::{Error, Result};
 use crate::file_source::{Adoption, FileSource, PathSource};
 use crate::index::Kind;
@@ -27,7 +28,7 @@ pub(super) fn write_layer(
 ) -> Result<LayerInfo> {
     let mut writer = LayerWriter::new(store, options.clone())?;
     let mut first_names: HashMap<(usize, u64, u64), Vec<u8>> = HashMap::new();
-    let mut directories = DirectoryCache::default();
+    let mut roots = ContextRoots::default();
     for (PathKey(path), planned) in plan {
         if planned.implicit {
             continue;
@@ -47,7 +48,7 @@ pub(super) fn write_layer(
             first_names.insert(group, entry.path.clone());
         }
         if planned.item.kind == Kind::File {
-            let source = directories.source(planned.item.body, planned.item.content)?;
+            let source = roots.source(planned.item.body, planned.item.content)?;
             writer.file(&entry, source)?;
         } else {
             writer.other(&entry)?;
@@ -68,19 +69,15 @@ pub(crate) fn check_name(path: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// Keeps the directory of the last file open: the next one is often beside it.
+/// The root directories of contexts, each opened once.
 #[derive(Default)]
-struct DirectoryCache {
-    last: Option<(Vec<u8>, Arc<Directory>)>,
+struct ContextRoots {
+    known: Vec<(Arc<Context>, Arc<Directory>)>,
 }
 
-impl DirectoryCache {
-    fn source(
-        &mut self,
-        body: Body,
-        content: Option<crate::digest::ContentId>,
-    ) -> Result<FileSource> {
-        let (directory, name, expected) = match body {
+impl ContextRoots {
+    fn source(&mut self, body: Body, content: Option<ContentId>) -> Result<FileSource> {
+        let (directory, path, expected) = match body {
             Body::None => return Ok(FileSource::Bytes(Vec::new())),
             Body::Bytes(bytes) => return Ok(FileSource::Bytes(bytes.to_vec())),
             Body::Stored(source) => return Ok(source),
@@ -98,32 +95,27 @@ impl DirectoryCache {
                 context,
                 path,
                 metadata,
-            } => {
-                let (parent, name) = fastlayer_tar::path::split(&path).unwrap_or_default();
-                let known = self.last.as_ref().filter(|(last, _)| last == parent);
-                let directory = match known {
-                    Some((_, directory)) => Arc::clone(directory),
-                    None => {
-                        let root = context.root().directory();
-                        let directory = root.open_descendant(parent).map_err(|error| {
-                            let path = OsStr::from_bytes(&path).as_bytes();
-                            Error::source(path, format!("changed while it was read: {error}"))
-                        })?;
-                        let directory = Arc::new(directory);
-                        self.last = Some((parent.to_vec(), Arc::clone(&directory)));
-                        directory
-                    }
-                };
-                (directory, name.to_vec(), metadata)
-            }
+            } => (self.root(&context)?, path, metadata),
         };
-        let adoption = Adoption::Copy;
         Ok(FileSource::Path(PathSource {
             directory,
-            name,
+            path,
             expected,
             content,
-            adoption,
+            adoption: Adoption::Copy,
         }))
+    }
+
+    fn root(&mut self, context: &Arc<Context>) -> Result<Arc<Directory>> {
+        let known = self
+            .known
+            .iter()
+            .find(|(known, _)| Arc::ptr_eq(known, context));
+        if let Some((_, root)) = known {
+            return Ok(Arc::clone(root));
+        }
+        let root = Arc::new(context.root().directory().try_clone()?);
+        self.known.push((Arc::clone(context), Arc::clone(&root)));
+        Ok(root)
     }
 }

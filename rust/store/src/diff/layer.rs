@@ -6,8 +6,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use fastlayer_fs::Metadata;
 use fastlayer_fs::xattr::Attributes;
+use fastlayer_fs::{Directory, Metadata};
 use fastlayer_tar::{Entry, EntryKind, Timestamp, whiteout};
 
 use super::compare_upper::{kind, leaf_reasons, metadata_reasons};
@@ -34,6 +34,7 @@ pub(super) struct Leftovers {
 
 pub(super) struct LayerSink {
     writer: LayerWriter,
+    root: Arc<Directory>,
     adoption: Adoption,
     /// The directories on the way; `None` once their entry is written.
     open: Vec<Option<Entry>>,
@@ -43,9 +44,15 @@ pub(super) struct LayerSink {
 }
 
 impl LayerSink {
-    pub(super) fn new(store: &Store, adoption: Adoption, options: &WriterOptions) -> Result<Self> {
+    pub(super) fn new(
+        store: &Store,
+        root: &Arc<Directory>,
+        adoption: Adoption,
+        options: &WriterOptions,
+    ) -> Result<Self> {
         Ok(Self {
             writer: LayerWriter::new(store, options.clone())?,
+            root: Arc::clone(root),
             adoption,
             open: Vec::new(),
             first_paths: HashMap::new(),
@@ -143,8 +150,8 @@ impl UpperSink for LayerSink {
         match kind {
             EntryKind::File => {
                 let source = PathSource {
-                    directory: Arc::clone(leaf.directory),
-                    name: leaf.name.to_vec(),
+                    directory: Arc::clone(&self.root),
+                    path: leaf.path.to_vec(),
                     expected: *leaf.metadata,
                     content: None,
                     adoption: self.adoption,

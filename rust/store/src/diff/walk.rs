@@ -1,7 +1,6 @@
 //! Walking an upper directory beside the tree below it.
 
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use fastlayer_fs::xattr::{Attributes, all_of_child, child_has_any};
@@ -28,7 +27,7 @@ pub(super) struct UpperDirectory<'a, 'view> {
 /// Anything else in the upper.
 pub(super) struct UpperLeaf<'a, 'view> {
     pub(super) path: &'a [u8],
-    pub(super) directory: &'a Arc<Directory>,
+    pub(super) directory: &'a Directory,
     pub(super) name: &'a [u8],
     pub(super) metadata: &'a Metadata,
     pub(super) xattrs: Attributes,
@@ -79,15 +78,15 @@ impl<'a, S: UpperSink> UpperWalk<'a, S> {
     }
 
     /// Walks the upper at `root`.
-    pub(super) fn run(&mut self, root: Directory) -> Result<()> {
+    pub(super) fn run(&mut self, root: &Directory) -> Result<()> {
         let metadata = root.metadata()?;
-        self.directory(&Arc::new(root), b"", &metadata, self.view.root()?)
+        self.directory(root, b"", &metadata, self.view.root()?)
     }
 
     /// The depth of the recursion is that of paths, which is limited.
     fn directory(
         &mut self,
-        directory: &Arc<Directory>,
+        directory: &Directory,
         path: &[u8],
         metadata: &Metadata,
         lower: Option<Node<'a>>,
@@ -116,7 +115,7 @@ impl<'a, S: UpperSink> UpperWalk<'a, S> {
             let child_path = join(path, &child.name);
             let lower = self.lower_child(below.as_ref(), &child.name)?;
             if child.metadata.kind == FileKind::Directory {
-                let inner = Arc::new(directory.open_child(&child.name)?);
+                let inner = directory.open_child(&child.name)?;
                 self.directory(&inner, &child_path, &child.metadata, lower)?;
             } else {
                 self.leaf(directory, &child_path, &child, lower.as_ref())?;
@@ -157,7 +156,7 @@ impl<'a, S: UpperSink> UpperWalk<'a, S> {
 
     fn leaf(
         &mut self,
-        directory: &Arc<Directory>,
+        directory: &Directory,
         path: &[u8],
         child: &Child,
         lower: Option<&Node<'a>>,
