@@ -25,7 +25,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..WriterOptions::default()
     };
     let mut writer = LayerWriter::new(&store, options)?;
-    pack(&mut writer, Arc::new(Directory::open(source)?), b"")?;
+    let root = Arc::new(Directory::open(source)?);
+    pack(&mut writer, &root, &root.try_clone()?, b"")?;
     println!("handed over after {:?}", start.elapsed());
     let info = writer.finish_canonical()?;
     println!("{info:?} after {:?}", start.elapsed());
@@ -38,7 +39,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn pack(
     writer: &mut LayerWriter,
-    directory: Arc<Directory>,
+    root: &Arc<Directory>,
+    directory: &Directory,
     path: &[u8],
 ) -> Result<(), Box<dyn Error>> {
     for child in directory.entries()?.iter() {
@@ -59,8 +61,8 @@ fn pack(
             Kind::File => {
                 entry.size = found.size;
                 let source = FileSource::Path(PathSource {
-                    directory: Arc::clone(&directory),
-                    name: child.name.to_vec(),
+                    directory: Arc::clone(root),
+                    path: entry.path.clone(),
                     expected: found,
                     content: None,
                     adoption: Adoption::Copy,
@@ -73,8 +75,8 @@ fn pack(
             }
             _ => {
                 writer.other(&entry)?;
-                let below = Arc::new(directory.open_child(child.name)?);
-                pack(writer, below, &entry.path)?;
+                let below = directory.open_child(child.name)?;
+                pack(writer, root, &below, &entry.path)?;
             }
         }
     }

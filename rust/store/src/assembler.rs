@@ -145,7 +145,7 @@ impl Assembler {
 
     fn begin(&mut self, entry: Box<Entry>, span: &mut Span<'_>) -> Result<()> {
         let gathered = self.segment.length();
-        let chance = || blake3::hash(&entry.path).as_bytes()[0] % BORDER_CHANCE == 0;
+        let chance = || blake3::hash(&entry.path).as_bytes()[0].is_multiple_of(BORDER_CHANCE);
         if gathered >= SEGMENT_CEILING || (gathered >= SEGMENT_FLOOR && chance()) {
             self.cut(span)?;
         }

@@ -47,6 +47,17 @@ impl Store {
         options: IngestOptions,
         progress: &mut dyn FnMut(u64),
     ) -> Result<LayerInfo> {
+        let flight = match &options.blob_digest {
+            Some(digest) => Some(self.single_flight(digest, &options.writer.cancel)?),
+            None => None,
+        };
+        if let (Some((_, true)), Some(diff_id)) = (&flight, &options.diff_id)
+            && let Some(mut info) = self.layer(diff_id)?
+        {
+            // Whoever we waited for has taken in and checked the same blob.
+            info.added_bytes = 0;
+            return Ok(info);
+        }
         let kept = (options.keep_blob && options.blob_digest.is_some()).then_some(self);
         let source = KeepingReader::new(source, kept);
         let reader = HashingReader::new(source, options.blob_digest.is_some());

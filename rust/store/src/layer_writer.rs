@@ -99,7 +99,7 @@ impl LayerWriter {
     /// Starts a layer.
     pub fn new(store: &Store, options: WriterOptions) -> Result<Self> {
         Ok(Self {
-            lease: store.lease()?,
+            lease: store.lease_unless(&options.cancel)?,
             pipeline: Pipeline::start(store, options.workers, Arc::clone(&options.cancel))?,
             store: store.clone(),
             options,

@@ -1,4 +1,5 @@
 //! Opening, durability, garbage collection and checking of stores.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Compressed streams that come in: every form, and everything that can be wrong with one.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod support;
 

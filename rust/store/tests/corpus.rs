@@ -1,4 +1,5 @@
 //! Real and hostile archives that nobody here wrote: each comes out bit for bit or is refused.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod support;
 
@@ -26,7 +27,10 @@ fn folder() -> Option<PathBuf> {
         "{} is missing: set FASTLAYER_CORPUS",
         folder.display()
     );
-    eprintln!("skipped: {} is missing; set FASTLAYER_CORPUS", folder.display());
+    eprintln!(
+        "skipped: {} is missing; set FASTLAYER_CORPUS",
+        folder.display()
+    );
     None
 }
 
@@ -38,7 +42,10 @@ fn archives(folder: &Path) -> Vec<(PathBuf, String)> {
         .skip(1)
         .map(|line| {
             let columns: Vec<&str> = line.split('\t').collect();
-            (folder.join(columns[0]), columns[columns.len() - 1].to_owned())
+            (
+                folder.join(columns[0]),
+                columns[columns.len() - 1].to_owned(),
+            )
         })
         .collect()
 }
@@ -66,11 +73,16 @@ fn every_archive_comes_out_bit_for_bit_or_is_refused() {
         assert_eq!(info.diff_id, DiffId::of(&plain), "{name}");
         let mut output = Vec::new();
         let cancel = AtomicBool::new(false);
-        store.write_tar(&info.diff_id, &mut output, &cancel).unwrap();
+        store
+            .write_tar(&info.diff_id, &mut output, &cancel)
+            .unwrap();
         assert!(output == plain, "{name} came out changed");
         // Reading the holes of the largest sparse files again and again takes its time.
         if info.content_size < 1 << 30 {
-            assert!(store.fsck(&cancel, &mut |_| {}).unwrap().is_empty(), "{name}");
+            assert!(
+                store.fsck(&cancel, &mut |_| {}).unwrap().is_empty(),
+                "{name}"
+            );
         }
         match info.raw_reason {
             Some(reason) => raw.push((name, expectation, reason)),
@@ -88,6 +100,10 @@ fn every_archive_comes_out_bit_for_bit_or_is_refused() {
     for (name, expectation, reason) in &raw {
         eprintln!("raw {name}: {reason}: {expectation}");
     }
-    eprintln!("{whole} whole, {} raw, {} refused", raw.len(), refused.len());
+    eprintln!(
+        "{whole} whole, {} raw, {} refused",
+        raw.len(),
+        refused.len()
+    );
     assert!(whole > 90, "only {whole} archives are understood");
 }

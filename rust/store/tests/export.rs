@@ -1,4 +1,5 @@
 //! Blobs: valid, the same on every run, and the same as ever.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Layers that come in, and come out again bit for bit.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! What the store's tests share.
 #![allow(dead_code, reason = "each test program uses some of it")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::Read;
 use std::ops::Deref;
