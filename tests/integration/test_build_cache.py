@@ -7,6 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from fastlayer.builder.job import CACHE_FILE
+from fastlayer.image import ImageCatalog
 from fastlayer.progress.events import Event, StepStatus
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ def test_no_cache_runs_all_and_is_found_later(workshop: Workshop) -> None:
 def test_a_lost_layer_is_made_again(workshop: Workshop) -> None:
     workshop.write({"a": "1", "b": "1"})
     first = workshop.build(TWO_COPIES)
-    workshop.store.remove_layers_except(lambda: first.chain[:2])
+    kept = set(ImageCatalog(workshop.store).needed()) - {first.chain[2]}
+    workshop.store.remove_layers_except(lambda: sorted(kept))
     assert cached(workshop.build(TWO_COPIES)) == [True, False]
 
 

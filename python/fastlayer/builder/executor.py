@@ -38,7 +38,7 @@ from fastlayer.cache.policy import StepCache
 from fastlayer.errors import (
     BuildError,
     ConflictError,
-    DockerfileError,
+    ContextError,
     FastlayerError,
     Interrupted,
     NotFoundError,
@@ -241,7 +241,7 @@ class Executor:
         after = (layer.diff_id,) if prepared.independent else (*chain, layer.diff_id)
         tree = self._cache.tree(after)
         earlier = self._cache.same_result(prepared.parts, tree)
-        if earlier is not None and earlier.diff_id != layer.diff_id:
+        if earlier is not None:
             # The step gave the tree that it gave before: with the layer of then, all that follows
             # and the image itself stay what they were.
             made = _Made(earlier.diff_id, earlier.created)
@@ -294,10 +294,10 @@ class Executor:
 
 def _placed(error: FastlayerError, step: LayerStep) -> FastlayerError:
     """The error with the instruction's place, where it is about what the instruction asks for."""
-    if isinstance(error, BuildError | DockerfileError | Interrupted):
+    asked_for = NotFoundError | UnsafePathError | ConflictError | RawLayerError | BuildError
+    if not isinstance(error, asked_for) or (isinstance(error, BuildError) and error.line):
         return error
-    if isinstance(error, NotFoundError | UnsafePathError | ConflictError | RawLayerError):
-        return BuildError(
-            f"{step.place}: {error}", hint=error.hint, file=step.place.file, line=step.place.line
-        )
-    return error
+    kind = ContextError if isinstance(error, ContextError) else BuildError
+    return kind(
+        f"{step.place}: {error}", hint=error.hint, file=step.place.file, line=step.place.line
+    )

@@ -25,7 +25,7 @@ from fastlayer.builder.workplace import Workplace
 from fastlayer.cache.keys import digest
 from fastlayer.container.mounts import Mount
 from fastlayer.dockerfile import BindMount, CacheMount, SecretMount, TmpfsMount
-from fastlayer.errors import BuildError, PathNotFoundError
+from fastlayer.errors import BuildError
 from fastlayer.store import CopyOperation
 
 _MEMORY = "/dev/shm"
@@ -237,26 +237,11 @@ def _operation(origin: Origin, source: str, workplace: Workplace) -> CopyOperati
 
 
 def _is_file(origin: Origin, source: str, workplace: Workplace) -> bool:
-    """Whether a mount's source is a file; a missing one is an error.
-
-    Raises
-    ------
-    PathNotFoundError
-        It does not exist.
-    """
+    """Whether a mount's source is a file. That it exists was found out with its key."""
     chain = workplace.chain(origin)
     path = posixpath.normpath("/" + source).lstrip("/")
     if chain is not None:
-        if not path:
-            return False
         entry = workplace.store.stat(chain, path.encode("utf-8", "surrogateescape"))
-        if entry is None:
-            raise PathNotFoundError(f"/{path} does not exist in what RUN --mount takes from")
-        return entry.kind != "directory"
+        return entry is not None and entry.kind != "directory"
     root = workplace.context.root
-    if not path or root is None:
-        return False
-    place = os.path.join(root, path)
-    if not os.path.lexists(place):
-        raise PathNotFoundError(f"/{path} does not exist in the build context")
-    return not os.path.isdir(place)
+    return root is not None and not os.path.isdir(os.path.join(root, path))
