@@ -29,6 +29,9 @@ def command(ctx: click.Context, path: str | None, platform: str | None, *, quiet
         loaded = load(catalog, sys.stdin.fileno(), label="standard input", platform=wanted)
     else:
         loaded = load_path(catalog, path, platform=wanted)
+    for image in loaded:
+        for warning in image.warnings:
+            click.echo(f"warning: {warning}", err=True)
     if quiet:
         return
     for image in loaded:

@@ -25,7 +25,8 @@ class ArchivedImage:
     """An image of an archive and the names it has there.
 
     ``digest`` and ``media_type`` are those of the index or manifest that the names point at;
-    ``other_documents`` are indexes on the way to the manifest, as bytes.
+    ``other_documents`` are indexes on the way to the manifest, as bytes. ``warnings`` say what
+    is odd about the archive.
     """
 
     config: ImageConfig
@@ -35,6 +36,7 @@ class ArchivedImage:
     digest: str | None = None
     media_type: str = ""
     other_documents: tuple[bytes, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def check_layer_count(label: str, config: ImageConfig, count: int) -> None:

@@ -59,12 +59,16 @@ def _entries(parts: Parts) -> tuple[Node, ...]:
 def _read_image(parts: Parts, entry: Node) -> ArchivedImage:
     name = entry.child("Config").text()
     data = read(parts, name, MAXIMUM_BYTES)
+    digest = sha256_digest(data)
+    warnings: tuple[str, ...] = ()
     match = _CONFIG_NAME.fullmatch(name)
-    if match and sha256_digest(data) != f"sha256:{match[1]}":
-        raise CorruptError(
-            f"{parts.label}: {name} has the digest {sha256_digest(data)}",
-            hint="make the archive again",
-        )
+    if match and digest != f"sha256:{match[1]}":
+        if _BLOB_NAME.fullmatch(name):
+            raise CorruptError(
+                f"{parts.label}: {name} has the digest {digest}", hint="make the archive again"
+            )
+        # Docker takes any name there, and archives that were edited by hand are about.
+        warnings = (f"{name} was changed: its digest is {digest}",)
     config = ImageConfig.from_json(data, f"{parts.label}: {name}")
     files = entry.texts("Layers")
     check_layer_count(f"{parts.label}: {name}", config, len(files))
@@ -78,7 +82,9 @@ def _read_image(parts: Parts, entry: Node) -> ArchivedImage:
                 digest=f"sha256:{blob[1]}" if blob else None,
             )
         )
-    return ArchivedImage(config=config, layers=tuple(layers), names=_names(entry))
+    return ArchivedImage(
+        config=config, layers=tuple(layers), names=_names(entry), warnings=warnings
+    )
 
 
 def _names(entry: Node) -> tuple[Reference, ...]:

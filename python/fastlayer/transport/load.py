@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastlayer.errors import ArchiveError
+from fastlayer.errors import ArchiveError, ImageNotFoundError
 from fastlayer.image.catalog import ImageCatalog
 from fastlayer.image.image import Image
 from fastlayer.oci.digest import short
@@ -36,10 +36,14 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class LoadedImage:
-    """An image that came in, and the familiar names it now has from the archive."""
+    """An image that came in, and the familiar names it now has from the archive.
+
+    ``warnings`` say what is odd about the archive.
+    """
 
     image: Image
     names: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def load_path(
@@ -119,11 +123,12 @@ def _read(parts: Parts, platform: Platform | None) -> tuple[ArchivedImage, ...]:
         return read_oci_layout(parts, platform=platform, names=names)
     if is_docker_archive(parts):
         images = read_docker_archive(parts)
-        if platform is not None:
-            images = tuple(i for i in images if i.config.platform.satisfies(platform))
         if not images:
-            raise ArchiveError(f"{parts.label}: no image in manifest.json is wanted")
-        return images
+            raise ArchiveError(f"{parts.label}: manifest.json names no image")
+        wanted = tuple(i for i in images if not platform or i.config.platform.satisfies(platform))
+        if not wanted:
+            raise ImageNotFoundError(f"{parts.label}: no image for {platform}")
+        return wanted
     if parts.find("repositories") is not None:
         raise ArchiveError(
             f"{parts.label}: a docker archive from before version 1.10, which is not supported",
@@ -159,4 +164,4 @@ def _keep(catalog: ImageCatalog, archived: ArchivedImage) -> LoadedImage:
             image.id, name, digest=archived.digest, media_type=archived.media_type
         )
         names.append(reference.familiar)
-    return LoadedImage(catalog.resolve(image.id), tuple(names))
+    return LoadedImage(catalog.resolve(image.id), tuple(names), archived.warnings)
