@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import pty
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -164,3 +166,27 @@ def test_by_hand_on_a_terminal(fastlayer: Command) -> None:
     assert b"/dev/pts/0" in shown
     fastlayer.run("commit", "-c", 'CMD ["cat", "/typed"]', "box", "typed")
     assert fastlayer.text("run", "--rm", "typed") == "typed"
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_commit_that_was_killed_is_finished(fastlayer: Command, moment: str) -> None:
+    """The process dies right before, or right after, the store has taken the upper."""
+    fastlayer.run("run", "--name", "box", "base", "sh", "-c", "cat /kept; echo a >> /kept; true")
+    kill = f"""
+import os, sys
+from fastlayer.cli.main import main
+from fastlayer.store import Store
+diff = Store.diff_upper
+def dying(self, *arguments, **options):
+    if {moment == "after"}:
+        diff(self, *arguments, **options)
+    os.kill(os.getpid(), 9)
+Store.diff_upper = dying
+main(["--root", {str(fastlayer.root)!r}, "commit", "box", "never"])
+"""
+    subprocess.run([sys.executable, "-c", kill], check=False, env=fastlayer.environ())
+    assert fastlayer.run("inspect", "image:never", check=False).returncode
+    assert fastlayer.text("start", "-a", "box") == "a"
+    fastlayer.run("commit", "box", "made")
+    assert sh(fastlayer, "made", "cat /kept") == "a\na"
+    fastlayer.run("fsck")

@@ -8,11 +8,10 @@ bind mounts are not in the upper, so they are in no image.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from fastlayer.container import rootfs
+from fastlayer.container.adoption import adopt_upper, finish_adoption
 from fastlayer.container.document import timestamp
 from fastlayer.container.drivers import find_driver
 from fastlayer.container.lifecycle import recover
@@ -97,28 +96,10 @@ def _commit_stopped(
 ) -> ImageConfig:
     """Turn the upper into a layer of the container; the caller holds its lock."""
     recover(store, container)
+    finish_adoption(store, container)
     below = _with_adopted(base, _adopted(container))
-    chain = container.chain()
-    _finish_adoption(store, container)
-    layer = store.diff_upper(chain, str(container.upper), adopt=True)
-    if layer.diff_id != store.empty_layer().diff_id:
-        store.sync()
-        adopted = AdoptedLayer(diff_id=layer.diff_id, history=entry.to_value())
-        container.write_state(container.state().adopted(adopted))
-    _new_upper(store, container)
+    layer = adopt_upper(store, container, entry.to_value())
     return _with_layer(store, below, layer, entry)
-
-
-def _finish_adoption(store: Store, container: Container) -> None:
-    """Give a container an upper again, whose last commit was killed before it could."""
-    if not container.upper.exists():
-        _new_upper(store, container)
-
-
-def _new_upper(store: Store, container: Container) -> None:
-    for name in ("upper", "work"):
-        shutil.rmtree(container.directory / name, ignore_errors=True)
-    rootfs.make_upper(store, container.chain(), container.directory)
 
 
 def _copy_running(store: Store, container: Container, pause: bool) -> LayerInfo:

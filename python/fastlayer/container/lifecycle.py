@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fastlayer.container import attach
+from fastlayer.container.adoption import finish_adoption
 from fastlayer.container.attach import Frame, Kind
 from fastlayer.container.document import timestamp
 from fastlayer.container.drivers import Driver, find_driver
@@ -114,6 +115,7 @@ def start(store: Store, container: Container, size: tuple[int, int] | None = Non
         raise ConflictError(f"container {container.config.name} is already running")
     try:
         recover(store, container)
+        finish_adoption(store, container)
         ours, theirs = socket.socketpair()
         with theirs:
             _spawn_monitor(store, container, lock, theirs.fileno(), size)
