@@ -24,7 +24,7 @@ RANKS = [
     {"image"},
     {"cache"},
     {"oci", "dockerfile", "store", "progress"},
-    {"errors"},
+    {"errors", "value"},
 ]
 """A part may import parts of its own rank's right, and itself."""
 

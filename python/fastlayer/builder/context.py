@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 from fastlayer.dockerfile import parse_ignore
 from fastlayer.errors import ContextError
 from fastlayer.store import Context
+from fastlayer.value import Value
 
 DEFAULT_NAMES = ("Dockerfile", "dockerfile")
 """Names under which a Dockerfile is looked for."""
@@ -23,8 +23,7 @@ DEFAULT_NAMES = ("Dockerfile", "dockerfile")
 _REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
 
 
-@dataclass(frozen=True, slots=True)
-class DockerfileText:
+class DockerfileText(Value, kw_only=False):
     """A Dockerfile: its bytes, and the name that messages give it."""
 
     name: str

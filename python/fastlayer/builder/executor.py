@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from dataclasses import dataclass
 
 from fastlayer.builder.context import BuildContext
 from fastlayer.builder.graph import (
@@ -47,21 +46,20 @@ from fastlayer.errors import (
 )
 from fastlayer.oci.history import HistoryEntry
 from fastlayer.store import Store
+from fastlayer.value import Value
 
 STOP_SECONDS = 10.0
 """How long a stopped build waits for its threads."""
 
 
-@dataclass(frozen=True, slots=True)
-class StageResult:
+class StageResult(Value, kw_only=False):
     """What a stage ends as."""
 
     chain: tuple[str, ...]
     history: tuple[HistoryEntry, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
+class _Made(Value, kw_only=False):
     """A layer, found or made."""
 
     diff_id: str

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fastlayer.dockerfile import Mount
-from fastlayer.dockerfile.value import Value
 from fastlayer.oci.config import ImageConfig, RuntimeConfig
 from fastlayer.oci.platform import Platform
+from fastlayer.value import Value
 
 
 class Place(Value, kw_only=False):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from fastlayer.oci.platform import Platform
+from fastlayer.value import Value
 
 if TYPE_CHECKING:
     from fastlayer.container.spec import Ulimit
@@ -15,16 +15,17 @@ NETWORKS = ("default", "host", "none")
 """The values of ``--network``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Secret:
+class Secret(Value, kw_only=False):
     """A secret: the bytes of a file, or of a variable of the caller's environment."""
 
     id: str
-    content: bytes = field(repr=False)
+    content: bytes
+
+    def __repr__(self) -> str:
+        return f"Secret({self.id!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class RunSettings:
+class RunSettings(Value, kw_only=False):
     """What the processes of RUN get besides what the Dockerfile says."""
 
     extra_hosts: tuple[tuple[str, str], ...] = ()
@@ -41,12 +42,11 @@ class RunSettings:
         return (*hosts, *limits, *shm)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildOptions:
+class BuildOptions(Value):
     """The settings of a build; the defaults are ``docker build``'s."""
 
     tags: tuple[str, ...] = ()
-    build_args: Mapping[str, str] = field(default_factory=dict)
+    build_args: Mapping[str, str] = {}
     target: str = ""
     """The stage to build; the last one where empty."""
     network: str = "default"
@@ -54,6 +54,6 @@ class BuildOptions:
     strict_cache: bool = False
     platform: Platform | None = None
     """This machine's where it is ``None``."""
-    labels: Mapping[str, str] = field(default_factory=dict)
-    secrets: Mapping[str, Secret] = field(default_factory=dict)
-    run: RunSettings = field(default_factory=RunSettings)
+    labels: Mapping[str, str] = {}
+    secrets: Mapping[str, Secret] = {}
+    run: RunSettings = RunSettings()

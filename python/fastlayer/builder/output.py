@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from fastlayer.errors import UsageError
+from fastlayer.value import Value
 
 KINDS = ("local", "tar", "oci", "docker", "image")
 """What ``type=`` may be; ``image`` is the store itself."""
@@ -13,8 +12,7 @@ _CODECS = {"gzip": "gzip", "zstd": "zstd", "uncompressed": "none", "none": "none
 _UNDONE = ("registry", "cacheonly")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
+class Output(Value):
     """One form of the result.
 
     ``destination`` is a path, or ``-`` for standard output; empty for ``image``. ``codec`` and

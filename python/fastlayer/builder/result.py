@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from fastlayer.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class StepResult:
+class StepResult(Value, kw_only=False):
     """How one step went."""
 
     name: str
@@ -20,8 +19,7 @@ class StepResult:
     """What it added to the store."""
 
 
-@dataclass(frozen=True, slots=True)
-class BuildResult:
+class BuildResult(Value, kw_only=False):
     """The result of a build that went well."""
 
     image_id: str | None

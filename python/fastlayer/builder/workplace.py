@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fastlayer.builder.context import BuildContext
 from fastlayer.builder.graph import FromContext, FromImage, FromStage, Origin, Place
 from fastlayer.builder.options import BuildOptions
 from fastlayer.cache.keys import KeyParts
-from fastlayer.container.user import MAXIMUM_FILE_SIZE, resolve
 from fastlayer.errors import BuildError, ContainerError, PathNotFoundError
 from fastlayer.store import CopySource, LayerInfo, Store
+from fastlayer.value import Value
 
 if TYPE_CHECKING:
     from fastlayer.container.step import StepRunner
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Value, kw_only=False):
     """A step that is ready to be looked up and, if it must, to run."""
 
     parts: KeyParts
@@ -123,6 +121,8 @@ class Workplace:
         user, colon, group = text.partition(":")
         if user.isdigit() and (group.isdigit() or not colon):
             return int(user), int(group or user)
+        from fastlayer.container.user import resolve
+
         try:
             found = resolve(text, self._file(chain, b"etc/passwd"), self._file(chain, b"etc/group"))
         except ContainerError as error:
@@ -132,6 +132,8 @@ class Workplace:
         return found.uid, found.gid
 
     def _file(self, chain: tuple[str, ...], path: bytes) -> bytes:
+        from fastlayer.container.user import MAXIMUM_FILE_SIZE
+
         try:
             return self.store.read(chain, path, limit=MAXIMUM_FILE_SIZE) if chain else b""
         except PathNotFoundError:

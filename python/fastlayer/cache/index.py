@@ -13,8 +13,9 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from fastlayer.value import Value
 
 BUSY_SECONDS = 30.0
 """How long a write waits for another process."""
@@ -49,8 +50,7 @@ CREATE TABLE chain_tree (
 """
 
 
-@dataclass(frozen=True, slots=True)
-class StepRecord:
+class StepRecord(Value, kw_only=False):
     """What a step gave when it last ran."""
 
     key: str

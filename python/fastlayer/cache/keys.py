@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from fastlayer.value import Value
 
 VERSION = b"fastlayer step key v1"
 """The domain of the hash."""
 
 
-@dataclass(frozen=True, slots=True)
-class KeyParts:
+class KeyParts(Value, kw_only=False):
     """What a step depends on, each part by itself so that a miss can be explained."""
 
     tree: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastlayer.dockerfile.instructions import Arg, From, Instruction
 from fastlayer.dockerfile.source import Span
-from fastlayer.dockerfile.value import Value
+from fastlayer.value import Value
 
 
 class Directives(Value, kw_only=False):

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from fastlayer.dockerfile import glob
 from fastlayer.dockerfile.quoting import quote
 from fastlayer.dockerfile.source import BLANKS, fail
-from fastlayer.dockerfile.value import Value
+from fastlayer.value import Value
 
 #: How deep ``${a:-${b:-…}}`` may nest; no real file comes near, and it bounds the stack.
 NESTING_LIMIT = 50

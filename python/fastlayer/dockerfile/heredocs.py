@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from fastlayer.dockerfile.expansion import WordReader
-from fastlayer.dockerfile.value import Value
+from fastlayer.value import Value
 
 _LEADING_TABS = re.compile(r"^\t+", re.MULTILINE)
 _OPENER = re.compile(r"([0-9]*)<<(-?)[\t\n\f\r ]*([^<]*)\Z")

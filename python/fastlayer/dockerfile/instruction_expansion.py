@@ -35,7 +35,7 @@ from fastlayer.dockerfile.signals import check_signal
 from fastlayer.dockerfile.source import InstructionError, fail
 from fastlayer.dockerfile.suggestion import did_you_mean
 from fastlayer.dockerfile.transfers import check_mode, is_remote
-from fastlayer.dockerfile.value import Value
+from fastlayer.value import Value
 
 
 class ExpandedInstruction(Value):

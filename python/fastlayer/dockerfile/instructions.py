@@ -12,7 +12,7 @@ from typing import ClassVar
 from fastlayer.dockerfile.heredocs import Heredoc
 from fastlayer.dockerfile.mounts import Mount, MountFlag
 from fastlayer.dockerfile.source import Span
-from fastlayer.dockerfile.value import Value
+from fastlayer.value import Value
 
 
 class Instruction(Value):

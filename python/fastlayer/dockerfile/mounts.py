@@ -7,7 +7,7 @@ the typed mounts. Nothing here knows how a mount is made.
 
 from __future__ import annotations
 
-from fastlayer.dockerfile.value import Value
+from fastlayer.value import Value
 
 
 class MountFlag(Value, kw_only=False):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from fastlayer.dockerfile.dockerfile import ParseWarning
 from fastlayer.dockerfile.heredocs import Heredoc
 from fastlayer.dockerfile.quoting import quote, quote_all
-from fastlayer.dockerfile.value import Value
+from fastlayer.value import Value
 
 
 class Node(Value):

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import NoReturn
 
-from fastlayer.dockerfile.value import Value
 from fastlayer.errors import DockerfileError
+from fastlayer.value import Value
 
 #: What Go's ``unicode.IsSpace`` accepts; Python's ``str.isspace`` also takes U+001C to U+001F.
 BLANKS = (

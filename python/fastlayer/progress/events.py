@@ -1,18 +1,18 @@
 """What happens in a build, as frozen values.
 
 A step is known by its number, given when it first shows; names and texts are ready to be shown.
-Times are seconds since the epoch. Whoever sends events sends them one at a time. This module
-imports nothing of fastlayer.
+Times are seconds since the epoch. Whoever sends events sends them one at a time. Everybody
+may import this module.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from fastlayer.value import Value
 
-@dataclass(frozen=True, slots=True)
-class StepStarted:
+
+class StepStarted(Value, kw_only=False):
     """A step begins, or is about to be found in the cache."""
 
     step: int
@@ -24,8 +24,7 @@ class StepStarted:
     """The steps whose results it takes."""
 
 
-@dataclass(frozen=True, slots=True)
-class StepOutput:
+class StepOutput(Value, kw_only=False):
     """A piece of what a step's process wrote; it may end in the middle of a line."""
 
     step: int
@@ -35,8 +34,7 @@ class StepOutput:
     time: float
 
 
-@dataclass(frozen=True, slots=True)
-class StepStatus:
+class StepStatus(Value, kw_only=False):
     """A line about the work of a step: what is moved, or why it was not in the cache."""
 
     step: int
@@ -48,8 +46,7 @@ class StepStatus:
     """Bytes in all, 0 where that is not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class StepFinished:
+class StepFinished(Value, kw_only=False):
     """A step is done."""
 
     step: int
@@ -64,8 +61,7 @@ class StepFinished:
     """What it added to the store."""
 
 
-@dataclass(frozen=True, slots=True)
-class BuildWarning:
+class BuildWarning(Value, kw_only=False):
     """Something in the Dockerfile that is allowed but probably not meant."""
 
     text: str
@@ -74,8 +70,7 @@ class BuildWarning:
     """0 where it belongs to no line."""
 
 
-@dataclass(frozen=True, slots=True)
-class BuildFinished:
+class BuildFinished(Value, kw_only=False):
     """The build is done, well."""
 
     image_id: str | None

@@ -6,7 +6,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,7 +35,7 @@ def test_a_record_comes_back(path: Path) -> None:
     index.put(RECORD)
     found = index.find("k1")
     assert found is not None
-    assert replace(found, used=0.0) == RECORD
+    assert found.replace(used=0.0) == RECORD
     assert found.used > 0
     assert index.find("k2") is None
     index.close()
@@ -47,7 +46,7 @@ def test_a_record_comes_back(path: Path) -> None:
 def test_results_are_found_by_trees_and_instruction_the_oldest_first(path: Path) -> None:
     index = CacheIndex(path)
     index.put(RECORD)
-    index.put(replace(RECORD, key="k2", diff_id="sha256:2"))
+    index.put(RECORD.replace(key="k2", diff_id="sha256:2"))
     found = index.find_result("t0", "i", "t1")
     assert found is not None
     assert found.diff_id == "sha256:1"
@@ -98,7 +97,7 @@ def test_many_threads_write(path: Path) -> None:
 
     def write(number: int) -> None:
         for step in range(10):
-            index.put(replace(RECORD, key=f"{number}-{step}"))
+            index.put(RECORD.replace(key=f"{number}-{step}"))
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -110,11 +109,11 @@ def test_many_threads_write(path: Path) -> None:
 
 def test_many_processes_begin_and_write_at_once(path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from dataclasses import replace\n"
+        "import sys; from pathlib import Path\n"
         "from fastlayer.cache.index import CacheIndex\n"
         "from tests.unit.cache.test_index import RECORD\n"
         "index = CacheIndex(Path(sys.argv[1]))\n"
-        "for step in range(10): index.put(replace(RECORD, key=f'{sys.argv[2]}-{step}'))\n"
+        "for step in range(10): index.put(RECORD.replace(key=f'{sys.argv[2]}-{step}'))\n"
     )
     running = [
         subprocess.Popen([sys.executable, "-c", program, str(path), str(number)])

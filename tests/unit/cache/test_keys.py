@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from fastlayer.cache.keys import KeyParts, chain_name, digest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,12 +11,12 @@ BASE = KeyParts("tree", ("RUN", "make"), ("a",), ("env A=1",))
 
 def test_every_part_counts() -> None:
     others = [
-        replace(BASE, tree="tree2"),
-        replace(BASE, instruction=("RUN", "make", "")),
-        replace(BASE, instruction=("RUN make",)),
-        replace(BASE, inputs=()),
-        replace(BASE, configuration=("env A=2",)),
-        replace(BASE, inputs=("a", "env A=1"), configuration=()),
+        BASE.replace(tree="tree2"),
+        BASE.replace(instruction=("RUN", "make", "")),
+        BASE.replace(instruction=("RUN make",)),
+        BASE.replace(inputs=()),
+        BASE.replace(configuration=("env A=2",)),
+        BASE.replace(inputs=("a", "env A=1"), configuration=()),
     ]
     keys = {parts.key() for parts in [BASE, *others]}
     assert len(keys) == len(others) + 1
@@ -30,7 +28,7 @@ def test_the_key_is_a_format() -> None:
 
 
 def test_fingerprints_tell_the_part_that_differs() -> None:
-    ours, theirs = BASE.fingerprints(), replace(BASE, inputs=("b",)).fingerprints()
+    ours, theirs = BASE.fingerprints(), BASE.replace(inputs=("b",)).fingerprints()
     assert {part for part in ours if ours[part] != theirs[part]} == {"inputs"}
 
 

@@ -13,8 +13,8 @@ import pytest
 from fastlayer.dockerfile import Argument, Span, parse_ignore, quantities, suggest
 from fastlayer.dockerfile.ignore import clean_path
 from fastlayer.dockerfile.quoting import quote, quote_all
-from fastlayer.dockerfile.value import Value
 from fastlayer.errors import DockerfileError
+from fastlayer.value import Value
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -14,7 +14,6 @@ from fastlayer.builder.state import StageState, clean_path, unsupported
 from fastlayer.builder.steps.config_step import with_shell
 from fastlayer.builder.workplace import Prepared, Workplace
 from fastlayer.cache.keys import KeyParts
-from fastlayer.container.mounts import DEFAULT_SHM_SIZE
 from fastlayer.dockerfile import (
     BindMount,
     CacheMount,
@@ -130,6 +129,7 @@ def _perform(
     step: RunStep, chain: tuple[str, ...], workplace: Workplace, output: Output
 ) -> LayerInfo:
     from fastlayer.builder.steps.run_mounts import MountSet
+    from fastlayer.container.mounts import DEFAULT_SHM_SIZE
     from fastlayer.container.step import StepSpec
 
     runner, settings = workplace.runner(), workplace.run_settings

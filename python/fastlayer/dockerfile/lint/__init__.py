@@ -21,8 +21,8 @@ from fastlayer.dockerfile.lint.options import CheckOptions, parse_check_options
 from fastlayer.dockerfile.lint.rules import RULES, Finding, Rule
 from fastlayer.dockerfile.lint.walk import Walk, walk
 from fastlayer.dockerfile.parsing import parse_partly
-from fastlayer.dockerfile.value import Value
 from fastlayer.errors import DockerfileError
+from fastlayer.value import Value
 
 #: Every check; together they cover all of :data:`RULES`.
 CHECKS: tuple[Callable[[Walk], Iterator[Finding]], ...] = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from fastlayer.dockerfile.value import Value
+from fastlayer.value import Value
 
 _LINUX = {
     f"{side}{name}": value

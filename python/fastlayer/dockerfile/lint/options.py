@@ -12,7 +12,7 @@ from fastlayer.dockerfile.lint.rules import Finding
 from fastlayer.dockerfile.quantities import parse_truth
 from fastlayer.dockerfile.quoting import quote
 from fastlayer.dockerfile.source import BLANKS, fail
-from fastlayer.dockerfile.value import Value
+from fastlayer.value import Value
 
 _COMMENT = re.compile(r"check\s*=\s*(\S+)", re.IGNORECASE)
 

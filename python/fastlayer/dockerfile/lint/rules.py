@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastlayer.dockerfile.source import Span
-from fastlayer.dockerfile.value import Value
+from fastlayer.value import Value
 
 _DOCUMENTATION = "https://docs.docker.com/go/dockerfile/rule/"
 

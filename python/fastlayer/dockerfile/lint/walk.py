@@ -16,8 +16,8 @@ from fastlayer.dockerfile.instruction_expansion import (
 )
 from fastlayer.dockerfile.instructions import Arg, Copy, Env, Instruction, Run, Shell, Workdir
 from fastlayer.dockerfile.lint.facts import BaseImage, Facts
-from fastlayer.dockerfile.value import Value
 from fastlayer.errors import DockerfileError
+from fastlayer.value import Value
 
 _SCRATCH = BaseImage(
     environment={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
