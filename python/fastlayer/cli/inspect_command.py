@@ -20,11 +20,16 @@ _INDENT = 4
 
 @click.command("inspect")
 @click.option("-f", "--format", "form", metavar="TEMPLATE", help="A Go template, or json.")
+@click.option("--type", "only", type=click.Choice(["container", "image"]), help="Only these.")
 @click.option("--platform", metavar="OS/ARCH", help="Which platform of a name.")
 @click.argument("names", nargs=-1, required=True)
 @click.pass_context
 def command(
-    ctx: click.Context, names: tuple[str, ...], form: str | None, platform: str | None
+    ctx: click.Context,
+    names: tuple[str, ...],
+    form: str | None,
+    only: str | None,
+    platform: str | None,
 ) -> None:
     """Show everything about containers and images, as JSON or through a template."""
     catalog = ImageCatalog(open_store(ctx))
@@ -33,7 +38,7 @@ def command(
     found: list[Record] = []
 
     def inspect(name: str) -> None:
-        kind, bare = split_kind(name)
+        kind, bare = (only, name) if only else split_kind(name)
         thing = find(catalog.store, kind, bare, platform=wanted)
         if isinstance(thing, Container):
             details = container_details(catalog.store, thing)

@@ -149,6 +149,8 @@ def test_inspect_as_docker_prints_it(image: Image) -> None:
     assert run("inspect", "-f", "{{.Id}}", "site:1") == image.id + "\n"
     assert run("inspect", "-f", "{{json .Config.Cmd}} {{.Os}}", "site:1") == '["sh","-c"] linux\n'
     assert run("inspect", "-f", "[{{.Config.StopSignal}}]", "site:1") == "[]\n"
+    assert run("inspect", "--type", "image", "-f", "{{.Os}}", "site:1") == "linux\n"
+    assert isinstance(invoke("inspect", "--type", "container", "site:1").exception, FastlayerError)
     result = invoke("inspect", "nothing")
     assert result.stdout == "[]\n"
     assert isinstance(result.exception, FastlayerError)
