@@ -114,7 +114,7 @@ impl Store {
         }
         let mut writer = ObjectWriter::new(self)?;
         writer.write(bytes)?;
-        writer.publish(self, id, birth)
+        writer.publish_new(self, id, birth)
     }
 
     /// Makes an object of a file that nobody writes again, without copying it; true when new.
@@ -177,8 +177,16 @@ impl<'store> ObjectWriter<'store> {
         Ok(())
     }
 
-    /// Names the object; true when it is new.
-    pub(crate) fn publish(mut self, store: &Store, id: &ContentId, birth: Birth) -> Result<bool> {
+    /// Names the object unless it is there; true when it is new.
+    pub(crate) fn publish(self, store: &Store, id: &ContentId, birth: Birth) -> Result<bool> {
+        if store.has_object(id)? {
+            return Ok(false);
+        }
+        self.publish_new(store, id, birth)
+    }
+
+    /// Names the object, which was not there a moment ago; true when it is new.
+    fn publish_new(mut self, store: &Store, id: &ContentId, birth: Birth) -> Result<bool> {
         if self.hole > 0 {
             self.fill_hole()?;
             use std::io::Seek;
@@ -186,9 +194,6 @@ impl<'store> ObjectWriter<'store> {
             let end = file.stream_position();
             let result = end.and_then(|end| file.set_len(end));
             result.map_err(|source| self.failed(source))?;
-        }
-        if store.has_object(id)? {
-            return Ok(false);
         }
         birth.apply(self.file.file());
         let shard = store.unsynced().objects.ensured(id.as_bytes()[0])?;

@@ -283,3 +283,52 @@ fn many_writers_of_one_layer_get_along() {
     assert!(fsck(&store).is_empty());
     assert!(files(&store.path().join("unsynced")).is_empty());
 }
+
+/// A file system of 3 MiB that is gone with the value; `None` where it may not be mounted.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn new() -> Option<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let mounted = rustix::mount::mount(
+            "tmpfs",
+            directory.path(),
+            "tmpfs",
+            rustix::mount::MountFlags::empty(),
+            Some(c"size=3m"),
+        );
+        match mounted {
+            Ok(()) => Some(Self(directory)),
+            Err(errno) => {
+                eprintln!("skipped: cannot mount a small file system: {errno}");
+                None
+            }
+        }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = rustix::mount::unmount(self.0.path(), rustix::mount::UnmountFlags::DETACH);
+    }
+}
+
+#[test]
+fn a_full_disk_is_an_error_and_the_store_goes_on() {
+    let Some(disk) = SmallDisk::new() else { return };
+    let store = Store::open(&disk.0.path().join("store"), true).unwrap();
+    let first = layer(&store, 1);
+    let mut tar = Vec::new();
+    member(&mut tar, "small", &pseudo_random(20_000, 7));
+    member(&mut tar, "large", &pseudo_random(6_000_000, 8));
+    let result = store.ingest(tar.as_slice(), IngestOptions::default(), &mut |_| {});
+    let Err(Error::Io { source, .. }) = result else {
+        panic!("{result:?}");
+    };
+    assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
+    assert_eq!(store.layers().unwrap(), [first.diff_id]);
+    assert!(fsck(&store).is_empty());
+    collect(&store, &[first.diff_id]);
+    layer(&store, 2);
+    assert!(fsck(&store).is_empty());
+}
