@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import json
 import os
+import queue
 import secrets
 import selectors
 import shutil
@@ -29,6 +30,7 @@ from fastlayer.container.drivers.runc import failure_text, start_failure
 from fastlayer.container.mounts import DEFAULT_SHM_SIZE, Mount
 from fastlayer.container.process import capability_mask, resolve_user, unified_cgroups
 from fastlayer.container.spec import ProcessSpec, Ulimit, runtime_config
+from fastlayer.container.user import ResolvedUser
 from fastlayer.errors import ContainerError, Interrupted
 from fastlayer.store import MountNamespace, Store
 
@@ -36,6 +38,7 @@ Output = Callable[[int, bytes], None]
 """Gets what the process writes, as it comes: 1 for stdout, 2 for stderr, and the bytes."""
 
 _PREFIX = "steps-"
+_USER_FILES = (b"etc/passwd", b"etc/group")
 _CHUNK = 65536
 _KILL_SECONDS = 10.0
 _KILL_PAUSE = 0.05
@@ -111,6 +114,8 @@ class StepRunner:
         self._home_lock = -1
         self._active: set[str] = set()
         self._cancelled = False
+        self._removals: _Removals | None = None
+        self._users: dict[tuple[str, str, str], ResolvedUser] = {}
 
     def __enter__(self) -> StepRunner:
         return self
@@ -166,8 +171,13 @@ class StepRunner:
         return StepResult(code, str(upper), directory)
 
     def discard(self, result: StepResult) -> None:
-        """Remove what is left of a step, adopted or not."""
-        shutil.rmtree(result.directory, ignore_errors=True)
+        """Remove what is left of a step, adopted or not; returns before that is done."""
+        with self._lock:
+            if self._home is None:
+                return  # closed: all is removed
+            if self._removals is None:
+                self._removals = _Removals()
+            self._removals.add(result.directory)
 
     def cancel(self) -> None:
         """Kill every running step, from any thread; their :meth:`run` raises Interrupted."""
@@ -185,7 +195,10 @@ class StepRunner:
         with self._lock:
             namespace, self._namespace = self._namespace, None
             home, self._home = self._home, None
+            removals, self._removals = self._removals, None
             lock, self._home_lock = self._home_lock, -1
+        if removals is not None:
+            removals.finish()
         if namespace is not None:
             namespace.close()
         if home is not None:
@@ -216,7 +229,7 @@ class StepRunner:
             arguments=spec.args,
             environment=spec.env,
             working_directory=spec.cwd,
-            user=resolve_user(self._store, chain, spec.user),
+            user=self._user(chain, spec.user),
             hostname=spec.hostname,
             cgroup=f"/fastlayer/{identifier}",
             network=kind,
@@ -227,6 +240,14 @@ class StepRunner:
             ulimits=spec.ulimits,
             cgroup_namespace=unified_cgroups(),
         )
+
+    def _user(self, chain: Sequence[str], text: str) -> ResolvedUser:
+        """As :func:`resolve_user`; files with the same content are read once."""
+        contents = [_content_id(self._store, chain, path) for path in _USER_FILES]
+        key = (text, contents[0], contents[1])
+        if key not in self._users:
+            self._users[key] = resolve_user(self._store, chain, text)
+        return self._users[key]
 
     def _execute(
         self,
@@ -266,6 +287,33 @@ class StepRunner:
         return code
 
 
+class _Removals:
+    """Removes directories on a thread of its own, while the build goes on."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, daemon=True, name="removals")
+        self._thread.start()
+
+    def add(self, directory: Path) -> None:
+        """Remove a directory soon."""
+        self._queue.put(directory)
+
+    def finish(self) -> None:
+        """Return when all are removed."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (directory := self._queue.get()) is not None:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _content_id(store: Store, chain: Sequence[str], path: bytes) -> str:
+    entry = store.stat(chain, path) if chain else None
+    return entry.content if entry is not None else ""
+
+
 def _spawn(
     namespace: MountNamespace, argv: list[bytes], directory: Path
 ) -> tuple[int, tuple[int, int]]:
@@ -276,7 +324,8 @@ def _spawn(
     try:
         pid = namespace.spawn(
             argv,
-            env=[f"PATH={os.environ.get('PATH', os.defpath)}".encode()],
+            # The runtime lives too briefly for its garbage to matter.
+            env=[f"PATH={os.environ.get('PATH', os.defpath)}".encode(), b"GOGC=off"],
             cwd=str(directory),
             stdin=null,
             stdout=out_write,
