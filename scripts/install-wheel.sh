@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 bin=$PWD/.venv/bin
 rm -rf dist
-"$bin/maturin" sdist --out dist --quiet
+"$bin/maturin" sdist --out dist >/dev/null
 # One target folder for all builds of the wheel: a second build compiles only what changed.
 CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target/wheel} \
   "$bin/python" -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist dist/*.tar.gz
