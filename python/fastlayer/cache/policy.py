@@ -107,10 +107,11 @@ class StepCache:
                 self._trees[name] = record.tree
 
     def miss_reason(self, parts: KeyParts, place: str) -> str | None:
-        """Why a step was not found: what differs from the last record of the same instruction."""
-        if not self._use:
-            return "--no-cache"
-        last = self._index.last_at(place)
+        """Why a step was not found: what differs from the last record of the same instruction.
+
+        ``None`` where there is none, or none may be used.
+        """
+        last = self._index.last_at(place) if self._use else None
         if last is None:
             return None
         now = parts.fingerprints()
