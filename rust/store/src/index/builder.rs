@@ -232,33 +232,59 @@ impl IndexBuilder {
 
     /// The directory node of `parents`, through links of this layer, made where it is missing.
     fn enter(&mut self, path: &[u8], parents: &[u8]) -> Result<u32, IndexError> {
+        let (mut here, missing) = self.resolve(path, parents)?;
+        for name in missing {
+            let known = self.nodes[here as usize]
+                .children
+                .get(name.as_slice())
+                .copied();
+            here = match known {
+                // Entries below a whited-out path: it is a new directory.
+                Some(number) => {
+                    let node = &mut self.nodes[number as usize];
+                    node.whiteout_only = false;
+                    node.replaces = true;
+                    number
+                }
+                None => self.add_node(here, name.into_boxed_slice(), Node::directory())?,
+            };
+        }
+        Ok(here)
+    }
+
+    /// The node of `path` if this layer has it; the last component is not followed.
+    fn find(&self, path: &[u8]) -> Option<u32> {
+        let (parents, name) = split(path);
+        let (here, missing) = self.resolve(path, parents).ok()?;
+        if !missing.is_empty() {
+            return None;
+        }
+        self.nodes[here as usize].children.get(name).copied()
+    }
+
+    /// Follows `parents` as far as this layer has them; gives the last directory that exists and
+    /// the names below it that do not.
+    fn resolve(&self, path: &[u8], parents: &[u8]) -> Result<(u32, Vec<Vec<u8>>), IndexError> {
         let mut trail = vec![ROOT];
+        let mut missing: Vec<Vec<u8>> = Vec::new();
         let mut pending: VecDeque<Vec<u8>> = components(parents);
         let mut links = 0;
-        while let Some(component) = pending.pop_front() {
-            let here = trail.last().copied().unwrap_or(ROOT);
-            if component == b".." {
-                if trail.len() > 1 {
+        while let Some(name) = pending.pop_front() {
+            if name == b".." {
+                if missing.pop().is_none() && trail.len() > 1 {
                     trail.pop();
                 }
                 continue;
             }
-            let known = self.nodes[here as usize]
-                .children
-                .get(component.as_slice())
-                .copied();
-            let Some(number) = known else {
-                let name = component.into_boxed_slice();
-                trail.push(self.add_node(here, name, Node::directory())?);
-                depth(trail.len())?;
+            depth(trail.len() + missing.len())?;
+            let here = &self.nodes[trail.last().copied().unwrap_or(ROOT) as usize];
+            let known = here.children.get(name.as_slice()).copied();
+            let Some(number) = known
+                .filter(|number| missing.is_empty() && !self.nodes[*number as usize].whiteout_only)
+            else {
+                missing.push(name);
                 continue;
             };
-            let node = &mut self.nodes[number as usize];
-            if node.whiteout_only {
-                // Entries below a whited-out path: it is a new directory.
-                node.whiteout_only = false;
-                node.replaces = true;
-            }
             let node = &self.nodes[number as usize];
             match self.kind_of(node) {
                 Kind::Directory => trail.push(number),
@@ -270,41 +296,7 @@ impl IndexBuilder {
                 _ => return Err(conflict(path, "its parent is not a directory")),
             }
         }
-        Ok(trail.last().copied().unwrap_or(ROOT))
-    }
-
-    /// The node of `path` if this layer has it; the last component is not followed.
-    fn find(&self, path: &[u8]) -> Option<u32> {
-        let (parents, name) = split(path);
-        let mut trail = vec![ROOT];
-        let mut pending = components(parents);
-        let mut links = 0;
-        while let Some(component) = pending.pop_front() {
-            let here = trail.last().copied()?;
-            if component == b".." {
-                if trail.len() > 1 {
-                    trail.pop();
-                }
-                continue;
-            }
-            let number = *self.nodes[here as usize]
-                .children
-                .get(component.as_slice())?;
-            let node = &self.nodes[number as usize];
-            match self.kind_of(node) {
-                Kind::Directory => trail.push(number),
-                Kind::Symlink => {
-                    links += 1;
-                    let target = &self.inodes[node.inode as usize].link_target;
-                    follow(path, target, links, &mut trail, &mut pending).ok()?;
-                }
-                _ => return None,
-            }
-        }
-        self.nodes[trail.last().copied()? as usize]
-            .children
-            .get(name)
-            .copied()
+        Ok((trail.last().copied().unwrap_or(ROOT), missing))
     }
 }
 
