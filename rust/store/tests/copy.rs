@@ -1,4 +1,5 @@
 //! COPY and ADD: every rule of where things go and what they bear.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod fixture;
 

@@ -1,4 +1,5 @@
 //! The tree index against a naive model of a layer, and against hostile bytes.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
 

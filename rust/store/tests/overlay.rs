@@ -1,4 +1,5 @@
 //! Checkouts and diffs against the kernel: what overlayfs shows must be what the indexes say.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod fixture;
 

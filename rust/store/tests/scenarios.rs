@@ -1,4 +1,5 @@
 //! Layers as others' tests have them: what unpacking gives, what a reader must refuse.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod fixture;
 

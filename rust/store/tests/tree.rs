@@ -1,4 +1,5 @@
 //! Merged trees: every whiteout rule, links, hard links, and a naive model to agree with.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod fixture;
 
@@ -289,7 +290,13 @@ fn apply(model: &mut Model, layer: &[(char, Vec<&'static str>)], number: usize) 
             }
         }
         match kind {
-            'd' => drop(own.insert(path.clone(), "d".to_owned())),
+            'd' => {
+                let before = own.insert(path.clone(), "d".to_owned());
+                // The file that was there had replaced whatever is below.
+                if before.is_some_and(|before| before.starts_with('f')) {
+                    remove(model, path, false);
+                }
+            }
             'f' => {
                 remove(&mut own, path, false);
                 own.insert(path.clone(), format!("f {number}"));

@@ -1,5 +1,6 @@
 //! Diffs of uppers that no kernel made: for any two trees, the layer of the upper that leads from
 //! one to the other gives the other.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod fixture;
 

@@ -1,4 +1,5 @@
 //! Merged trees as plain files and as one tar.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 mod fixture;
 
