@@ -39,8 +39,19 @@ impl PathAttributes {
 pub(crate) enum Fidelity {
     /// All of them, or an error.
     Exact,
-    /// As far as the user may: for trees that somebody exports to a directory of their own.
+    /// As far as the user may.
     Possible,
+}
+
+impl Fidelity {
+    /// What a checkout asks for: an unprivileged user has one id, and cannot give files away.
+    pub(crate) fn of_process() -> Self {
+        if rustix::process::geteuid().is_root() {
+            Self::Exact
+        } else {
+            Self::Possible
+        }
+    }
 }
 
 /// Writes a tree below a directory.

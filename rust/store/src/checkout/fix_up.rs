@@ -34,7 +34,7 @@ pub(super) fn lay_out(
     let key = format!("fix-{}", chain_name(&chain));
     area.ensure(store, &key, &chain, |staging| {
         let tree = staging.ensure_child(TREE, PRIVATE)?;
-        let writer = TreeWriter::new(tree, Fidelity::Exact);
+        let writer = TreeWriter::new(tree, Fidelity::of_process());
         write_copies(store, view, writer, &paths, cancel)?;
         Linked::default().write(staging)
     })?;

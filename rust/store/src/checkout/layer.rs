@@ -38,7 +38,7 @@ pub(super) fn lay_out(
         index,
         view: &below,
         contents: Contents::new(store, &below),
-        writer: TreeWriter::new(tree, Fidelity::Exact),
+        writer: TreeWriter::new(tree, Fidelity::of_process()),
         namespace: OverlayNamespace::of_process(),
         used: HashSet::new(),
         linked: Linked::default(),
