@@ -10,6 +10,7 @@
 mod builder;
 mod format;
 mod reader;
+mod writer;
 
 use std::collections::BTreeMap;
 
