@@ -70,9 +70,10 @@ impl Default for WriterOptions {
 pub struct LayerWriter {
     store: Store,
     options: WriterOptions,
+    /// Before the pipeline, and so dropped before it: a worker may be waiting for more of it.
+    content: Content,
     pipeline: Pipeline,
     other: Vec<u8>,
-    content: Content,
     raw_reason: Option<String>,
     lease: Lease,
 }

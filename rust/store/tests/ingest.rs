@@ -274,3 +274,15 @@ fn padding_is_kept_whatever_is_in_it() {
     let info = ingest(&store, &tar).unwrap();
     assert_eq!(tar_of(&store, &info.diff_id), tar);
 }
+
+#[test]
+fn a_source_that_ends_inside_a_large_file_is_refused() {
+    let store = TestStore::new();
+    let mut tar = Vec::new();
+    member(&mut tar, "large", &pseudo_random(9_000_000, 1));
+    for length in [600, 100_000, 2_000_000, 8_999_999] {
+        let error = ingest(&store, &tar[..length]).unwrap_err();
+        assert!(matches!(error, Error::TarFormat { .. }), "{error}");
+    }
+    assert!(store.layers().unwrap().is_empty());
+}

@@ -231,3 +231,21 @@ fn a_blob_is_taken_in_once_by_whoever_comes_first() {
         "{added:?}"
     );
 }
+
+#[test]
+fn a_writer_can_be_dropped_inside_a_large_content() {
+    let store = TestStore::new();
+    for pieces in [0, 1, 30] {
+        let mut writer = LayerWriter::new(&store, WriterOptions::default()).unwrap();
+        let entry = entry("large", 50_000_000);
+        let mut header = Vec::new();
+        encode_header(&entry, &mut header).unwrap();
+        writer.entry(&entry, &header).unwrap();
+        for _ in 0..pieces {
+            writer.content(&content(300_000)).unwrap();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        drop(writer);
+    }
+    assert!(store.layers().unwrap().is_empty());
+}
