@@ -144,14 +144,13 @@ def _import_layer(
     catalog: ImageCatalog, parts: Parts, layer: ArchivedLayer, progress: Progress | None
 ) -> None:
     store = catalog.store
-    needs_blob = layer.digest not in {None, layer.diff_id}
-    if store.layer(layer.diff_id) is not None and not (
-        needs_blob and layer.digest and not store.has_blob(layer.digest)
-    ):
+    # The digest of a plain blob is its DiffID: it is hashed once, and need not be kept.
+    digest = None if layer.digest == layer.diff_id else layer.digest
+    if store.layer(layer.diff_id) is not None and (digest is None or store.has_blob(digest)):
         return
     what = f"{parts.label}: layer {layer.part.name} ({short(layer.diff_id)})"
     with reading(what), stream_of(layer.part) as stream:
-        store.import_blob(stream, digest=layer.digest, diff_id=layer.diff_id, progress=progress)
+        store.import_blob(stream, digest=digest, diff_id=layer.diff_id, progress=progress)
 
 
 def _keep(catalog: ImageCatalog, archived: ArchivedImage) -> LoadedImage:
