@@ -51,6 +51,7 @@ impl Store {
         let keep = roots()?;
         let marked = Marked::new(self, &keep)?;
         let mut freed = 0;
+        self.remove_checkouts_except(&keep.layers)?;
         for area in [self.unsynced(), self.durable()] {
             freed += sweep_names(&area.recipes, |name| keeps_layer(&keep, name))?;
             freed += sweep_names(&area.trees, |name| keeps_layer(&keep, name))?;
