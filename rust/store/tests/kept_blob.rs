@@ -1,4 +1,5 @@
 //! Compressed blobs that are kept as they came in.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod support;
 
