@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fastlayer_fs::publish::TEMPORARY_PREFIX;
 use fastlayer_fs::{Directory, remove_tree};
@@ -17,6 +17,8 @@ use crate::error::{Error, Result, check_cancelled};
 use crate::layer_reader::read_recipe;
 use crate::store::Store;
 
+/// Age at which somebody's work in progress is taken for left behind.
+const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Longest pause between two tries to lock writers out.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -64,10 +66,9 @@ impl Store {
         freed += sweep_names(self.blobs(), |name| {
             BlobDigest::from_hex(name).is_ok_and(|digest| keep.blobs.contains(&digest))
         })?;
-        for directory in [self.staging(), self.trash()] {
-            for entry in directory.entries()?.iter() {
-                remove_tree(directory, entry.name)?;
-            }
+        sweep_staging(self.staging())?;
+        for entry in self.trash().entries()?.iter() {
+            remove_tree(self.trash(), entry.name)?;
         }
         Ok(freed)
     }
@@ -120,6 +121,23 @@ fn sweep_names(directory: &Directory, keeps: impl Fn(&str) -> bool) -> Result<u6
         }
     }
     Ok(freed)
+}
+
+/// Removes what crashes have left behind. Unfinished files are those of writers, and there is none
+/// now; what the store's users keep here may belong to a build that is running.
+fn sweep_staging(staging: &Directory) -> Result<()> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let limit = now.unwrap_or_default().saturating_sub(STALE).as_secs();
+    for entry in staging.entries()?.iter() {
+        let unfinished = entry.name.starts_with(TEMPORARY_PREFIX.as_bytes());
+        let stale = staging
+            .find_child(entry.name)?
+            .is_some_and(|found| u64::try_from(found.ctime.seconds).is_ok_and(|time| time < limit));
+        if unfinished || stale {
+            remove_tree(staging, entry.name)?;
+        }
+    }
+    Ok(())
 }
 
 fn sweep_ids(fanout: &Fanout, marked: &HashSet<[u8; 32]>, cancel: &AtomicBool) -> Result<u64> {
