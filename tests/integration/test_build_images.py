@@ -13,7 +13,8 @@ import pytest
 from fastlayer.errors import BuildError, ReferenceFormatError, StoreError
 from fastlayer.image import ImageCatalog
 
-from tests.support.requirements import need_user
+from tests.support.ordinary_user import as_ordinary_user, user_folder
+from tests.support.requirements import need_core
 
 if TYPE_CHECKING:
     from tests.integration.building import Workshop
@@ -167,12 +168,16 @@ def test_the_cache_is_listed_and_emptied(workshop: Workshop) -> None:
     command.run("fsck")
 
 
-def test_a_read_only_store(workshop: Workshop) -> None:
-    need_user()
-    workshop.write({"a": "a"})
-    os.chmod(workshop.store.root, 0o500)
-    try:
+def test_a_read_only_store() -> None:
+    need_core()
+    from tests.integration.building import make_workshop
+
+    def attempt() -> None:
+        workshop = make_workshop(folder)
+        workshop.write({"a": "a"})
+        os.chmod(workshop.store.root, 0o500)
         with pytest.raises((StoreError, BuildError)):
             workshop.build(SIMPLE)
-    finally:
-        os.chmod(workshop.store.root, 0o700)
+
+    with user_folder() as folder:
+        as_ordinary_user(attempt)

@@ -57,12 +57,6 @@ def need_root() -> None:
         missing("needs root")
 
 
-def need_user() -> None:
-    """The test shows what an ordinary user may do, which root would not show."""
-    if os.geteuid() == 0:
-        missing("needs an ordinary user, and this is root")
-
-
 def need_program(name: str) -> str:
     """The full path of a program which must be on ``PATH``."""
     found = shutil.which(name)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from fastlayer.errors import StoreIOError
 from fastlayer.value import Value
 
 BUSY_SECONDS = 30.0
@@ -200,21 +201,31 @@ class CacheIndex:
     @contextlib.contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
-                yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._connection
+                except BaseException:
+                    with contextlib.suppress(sqlite3.Error):  # SQLite may have done so itself
+                        self._connection.execute("ROLLBACK")
+                    raise
+                self._connection.execute("COMMIT")
+            except sqlite3.OperationalError as error:
+                raise StoreIOError(f"cannot write {self.path}: {error}") from error
 
     def _open(self) -> sqlite3.Connection:
-        os.makedirs(self.path.parent, mode=0o700, exist_ok=True)
+        try:
+            os.makedirs(self.path.parent, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise StoreIOError(
+                f"cannot make {self.path.parent}: {error.strerror}", errno=error.errno
+            ) from error
         try:
             return _connect(self.path)
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
-                raise
+            if isinstance(error, sqlite3.OperationalError):
+                # Locked, full, or not ours to write: what is in the file is not the reason.
+                raise StoreIOError(f"cannot open {self.path}: {error}") from error
             _set_aside(self.path)
             return _connect(self.path)
 

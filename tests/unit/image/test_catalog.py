@@ -20,7 +20,8 @@ from fastlayer.oci.mutate import append_layer, with_author
 from fastlayer.oci.platform import Platform
 
 from tests.support.memory_store import MemoryStore, small_tar
-from tests.support.requirements import need_core, need_user
+from tests.support.ordinary_user import as_ordinary_user, user_folder
+from tests.support.requirements import need_core
 
 need_core()
 
@@ -220,9 +221,15 @@ def test_newer_and_damaged_refs_say_so(store: MemoryStore, catalog: ImageCatalog
         catalog.resolve("site")
 
 
-def test_a_store_that_cannot_be_written_is_named(store: MemoryStore, catalog: ImageCatalog) -> None:
-    need_user()
-    image = add(store, catalog)
-    (store.root / "refs" / "names").chmod(0o500)
-    with pytest.raises(StoreIOError, match="refs"):
-        catalog.tag(image.id, "site")
+def test_a_store_that_cannot_be_written_is_named() -> None:
+    def attempt() -> None:
+        store = MemoryStore(folder)
+        catalog = ImageCatalog(store.as_store())
+        image = add(store, catalog)
+        catalog.tag(image.id, "other")
+        (store.root / "refs" / "names").chmod(0o500)
+        with pytest.raises(StoreIOError, match="refs"):
+            catalog.tag(image.id, "site")
+
+    with user_folder() as folder:
+        as_ordinary_user(attempt)
