@@ -1,5 +1,6 @@
 //! The store's class: each method converts, detaches and calls one function of the store.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -85,8 +86,8 @@ impl Store {
     }
 
     #[getter]
-    fn root(&self) -> PathBuf {
-        self.0.path().to_path_buf()
+    fn root(&self) -> OsString {
+        self.0.path().as_os_str().to_owned()
     }
 
     fn put_document(&self, py: Python<'_>, data: Vec<u8>) -> PyResult<String> {
@@ -254,9 +255,10 @@ impl Store {
         blocking::run(py, None, work).map(drop)
     }
 
-    fn checkout(&self, py: Python<'_>, chain: Vec<String>) -> PyResult<Vec<PathBuf>> {
+    fn checkout(&self, py: Python<'_>, chain: Vec<String>) -> PyResult<Vec<OsString>> {
         let chain = chain_of(py, &chain)?;
-        blocking::run(py, None, |job| self.0.checkout(&chain, &job.cancel))
+        let lowers = blocking::run(py, None, |job| self.0.checkout(&chain, &job.cancel))?;
+        Ok(lowers.into_iter().map(PathBuf::into_os_string).collect())
     }
 
     fn tree_id(&self, py: Python<'_>, chain: Vec<String>) -> PyResult<String> {
