@@ -22,7 +22,11 @@ use pyo3::prelude::*;
 /// What this build of the core is.
 #[pyfunction]
 fn build_info() -> BTreeMap<&'static str, &'static str> {
-    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+    let profile = if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    };
     BTreeMap::from([
         ("version", env!("CARGO_PKG_VERSION")),
         ("profile", profile),

@@ -290,9 +290,7 @@ impl Store {
 
     fn list(&self, py: Python<'_>, chain: Vec<String>, path: Vec<u8>) -> PyResult<Vec<Entry>> {
         let chain = chain_of(py, &chain)?;
-        let found = blocking::short(py, || {
-            entries::children(&self.0.tree_view(&chain)?, &path)
-        })?;
+        let found = blocking::short(py, || entries::children(&self.0.tree_view(&chain)?, &path))?;
         Ok(found.into_iter().map(Entry).collect())
     }
 
@@ -324,7 +322,10 @@ impl Store {
             match limit {
                 Some(limit) if count > limit => {
                     let shown = fastlayer_store::error::display_path(&path);
-                    Err(fastlayer_store::Error::limit(format!("size of {shown}"), limit))
+                    Err(fastlayer_store::Error::limit(
+                        format!("size of {shown}"),
+                        limit,
+                    ))
                 }
                 _ => Ok(data),
             }
