@@ -93,6 +93,8 @@ class Context:
         """``cache``: the stat cache's file, or None."""
     root: str
     def read(self, path: bytes) -> bytes: ...
+    def is_ignored(self, path: bytes) -> bool:
+        """Whether the ignore rules leave a path out; it need not exist."""
     def save(self) -> None:
         """Write the stat cache."""
 
@@ -132,6 +134,10 @@ class Store:
         """The layer that an overlay upper makes over ``base``. ``adopt`` takes its files over (the
         upper is gone afterwards): only for an upper that nobody writes again. Else it is copied."""
     def empty_layer(self) -> LayerInfo: ...
+    def clamp_layer(self, diff_id: str, epoch: int) -> LayerInfo:
+        """The layer with every mtime after ``epoch`` (seconds) set to it."""
+    def squash_layers(self, base: Sequence[str], chain: Sequence[str]) -> LayerInfo:
+        """The one layer that makes the tree of ``chain`` out of the tree of ``base``."""
 
     # layers out
     def layer(self, diff_id: str) -> LayerInfo | None: ...

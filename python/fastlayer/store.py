@@ -216,6 +216,24 @@ class Store:
         """The layer that changes nothing (1024 zero bytes)."""
         return self._core.empty_layer()
 
+    def clamp_layer(self, diff_id: str, epoch: int) -> LayerInfo:
+        """The layer with every mtime after ``epoch`` (seconds since 1970) set to it.
+
+        It follows from the two alone; a layer without such a time is given back as it is.
+
+        Raises
+        ------
+        NotFoundError
+            No such layer.
+        RawLayerError
+            The layer is raw.
+        """
+        return self._core.clamp_layer(diff_id, epoch)
+
+    def squash_layers(self, base: Sequence[str], chain: Sequence[str]) -> LayerInfo:
+        """The one layer that makes the tree of ``chain`` out of the tree of ``base``."""
+        return self._core.squash_layers(base, chain)
+
     # Layers out.
 
     def layer(self, diff_id: str) -> LayerInfo | None:

@@ -58,6 +58,10 @@ impl Context {
         Ok(PyBytes::new(py, &content))
     }
 
+    fn is_ignored(&self, path: Vec<u8>) -> bool {
+        self.inner.matcher().is_ignored(&path)
+    }
+
     fn save(&self, py: Python<'_>) -> PyResult<()> {
         blocking::short(py, || self.inner.save().map_err(store_error))
     }

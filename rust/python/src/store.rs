@@ -203,6 +203,23 @@ impl Store {
         blocking::run(py, None, work).map(LayerInfo::from)
     }
 
+    fn clamp_layer(&self, py: Python<'_>, diff_id: &str, epoch: i64) -> PyResult<LayerInfo> {
+        let diff_id = diff_id_of(py, diff_id)?;
+        let work = |job: &Job| self.0.clamp(&diff_id, epoch, &options(job));
+        blocking::run(py, None, work).map(LayerInfo::from)
+    }
+
+    fn squash_layers(
+        &self,
+        py: Python<'_>,
+        base: Vec<String>,
+        chain: Vec<String>,
+    ) -> PyResult<LayerInfo> {
+        let (base, chain) = (chain_of(py, &base)?, chain_of(py, &chain)?);
+        let work = |job: &Job| self.0.squash(&base, &chain, &options(job));
+        blocking::run(py, None, work).map(LayerInfo::from)
+    }
+
     fn layer(&self, py: Python<'_>, diff_id: &str) -> PyResult<Option<LayerInfo>> {
         let diff_id = diff_id_of(py, diff_id)?;
         let found = blocking::short(py, || self.0.layer(&diff_id))?;

@@ -29,6 +29,7 @@ mod write_tree;
 
 pub mod blob;
 pub mod checkout;
+pub mod clamp;
 pub mod collect;
 pub mod compare;
 pub mod copy;
@@ -47,6 +48,7 @@ pub mod layer_writer;
 pub mod lease;
 pub mod object;
 pub mod overlay;
+pub mod squash;
 pub mod store;
 pub mod tree;
 pub mod tree_id;

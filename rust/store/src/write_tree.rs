@@ -154,7 +154,8 @@ impl TarStream<'_> {
     }
 }
 
-fn tar_entry(visit: &Visit<'_>) -> Result<Entry> {
+/// What a visited path is in a tar.
+pub(crate) fn tar_entry(visit: &Visit<'_>) -> Result<Entry> {
     let node = &visit.node;
     let kind = match visit.hardlink {
         Some(_) => EntryKind::Hardlink,
