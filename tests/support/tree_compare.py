@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import IO
 
@@ -92,8 +93,64 @@ def read_tar(source: Path | IO[bytes]) -> dict[str, Node]:
 
 
 def _with_group(node: Node, group: str) -> Node:
-    values = {field.name: getattr(node, field.name) for field in fields(Node)}
-    return Node(**{**values, "link_group": group})
+    return replace(node, link_group=group)
+
+
+def merge(layers: Sequence[Mapping[str, Node]]) -> dict[str, Node]:
+    """The tree that layers make on top of each other; whiteouts are applied.
+
+    Each layer is what :func:`read_tar` gives of its tar. A hardlink group is that of one layer:
+    what is left of it is named after its first path.
+    """
+    tree: dict[str, Node] = {}
+    for number, layer in enumerate(layers):
+        for path in layer:
+            folder, _, name = path.rpartition("/")
+            if name == ".wh..wh..opq":
+                _remove(tree, folder, itself=False)
+            elif name.startswith(".wh."):
+                _remove(tree, f"{folder}/{name[4:]}".lstrip("/"), itself=True)
+        for path, node in layer.items():
+            if path.rpartition("/")[2].startswith(".wh."):
+                continue
+            old = tree.get(path)
+            if old is not None and old.kind == "directory" and node.kind != "directory":
+                _remove(tree, path, itself=True)
+            group = f"{number}:{node.link_group}" if node.link_group else ""
+            tree[path] = replace(node, link_group=group)
+    return name_groups(tree)
+
+
+def name_groups(tree: Mapping[str, Node]) -> dict[str, Node]:
+    """The same tree with each hardlink group named after its first path, and none of one path."""
+    groups = defaultdict(list)
+    for path, node in tree.items():
+        if node.link_group:
+            groups[node.link_group].append(path)
+    named = dict(tree)
+    for paths in groups.values():
+        first = min(paths) if len(paths) > 1 else ""
+        for path in paths:
+            named[path] = replace(tree[path], link_group=first)
+    return named
+
+
+def _remove(tree: dict[str, Node], path: str, *, itself: bool) -> None:
+    below = f"{path}/" if path else ""
+    for name in [name for name in tree if name and name.startswith(below)]:
+        del tree[name]
+    if itself:
+        tree.pop(path, None)
+
+
+def equal_when_new(tree: Mapping[str, Node], start: float) -> dict[str, Node]:
+    """The same tree with one mtime for all that is newer than ``start``, seconds: two builds
+    never make a file in the same second, so that alone is no difference.
+    """
+    return {
+        path: replace(node, mtime=int(start)) if node.mtime >= int(start) else node
+        for path, node in tree.items()
+    }
 
 
 def differences(

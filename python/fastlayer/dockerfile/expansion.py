@@ -20,6 +20,7 @@ NESTING_LIMIT = 50
 
 _SPECIAL = "@*#?-$!0"
 _HEREDOC_BLANKS = "\t\r "
+_WILDCARDS = "*?[\\"
 
 
 class Expansion(Value):
@@ -76,6 +77,8 @@ class WordReader:
         Whether quotes count at all.
     keep_unset:
         Leave ``$name`` as it is where the name is not set.
+    pattern:
+        The word is a pattern: an escaped wildcard stays escaped, by a backslash.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class WordReader:
         raw_escapes: bool = False,
         quotes: bool = True,
         keep_unset: bool = False,
+        pattern: bool = False,
     ) -> None:
         self.text = text
         self.environment = environment
@@ -96,6 +100,7 @@ class WordReader:
         self.raw_escapes = raw_escapes
         self.quotes = quotes
         self.keep_unset = keep_unset
+        self.pattern = pattern
         self.used: set[str] = set()
         self.unset: set[str] = set()
         self._position = 0
@@ -161,8 +166,13 @@ class WordReader:
     def _escaped(self) -> str:
         """The escape character and what it escapes; at the very end it stands for nothing."""
         character = self._next()
-        kept = character if self.raw_escapes else ""
-        return kept + self._next()
+        following = self._next()
+        kept = character if self.raw_escapes else self._pattern_escape(following)
+        return kept + following
+
+    def _pattern_escape(self, character: str) -> str:
+        """What must stand before an escaped character so that a pattern takes it as it is."""
+        return "\\" if self.pattern and character and character in _WILDCARDS else ""
 
     def _single_quoted(self) -> str:
         quote_character = self._next()
@@ -196,6 +206,7 @@ class WordReader:
                     continue
                 if following in ('"', "$", self.escape):
                     character = self._next()
+                    done.append(self._pattern_escape(character))
             done.append(character)
         raise _SyntaxError("unexpected end of statement while looking for matching double-quote")
 

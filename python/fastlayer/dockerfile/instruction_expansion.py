@@ -58,6 +58,9 @@ class _Expander:
     def word(self, text: str) -> str:
         return self._read(WordReader(text, self.environment, self.escape)).text
 
+    def pattern(self, text: str) -> str:
+        return self._read(WordReader(text, self.environment, self.escape, pattern=True)).text
+
     def words(self, text: str) -> tuple[str, ...]:
         return self._read(WordReader(text, self.environment, self.escape)).words
 
@@ -189,7 +192,7 @@ def _transfer(instruction: Transfer, expander: _Expander) -> Transfer:
     return instruction.replace(
         chown=chown,
         chmod=chmod,
-        sources=tuple(expander.word(source) for source in instruction.sources),
+        sources=tuple(expander.pattern(source) for source in instruction.sources),
         contents=tuple(_inline(content, expander) for content in instruction.contents),
         destination=expander.word(instruction.destination),
     )

@@ -54,6 +54,7 @@ def message(text: str) -> str:
         ("STOPSIGNAL rtmin+3", {"signal": "rtmin+3"}),
         ("EXPOSE $port 5$x", {"ports": ("80/udp", "81/udp", "82/udp", "51/tcp")}),
         ("EXPOSE 127.0.0.1:1:2 [::1]:3:4 5:6", {"ports": ("2/tcp", "6/tcp", "4/tcp")}),
+        ("COPY a\\?b \"c\\\\d\" '\\*' \\$x $two\\* /d\\?/", {"sources": ("a\\?b", "c\\\\d", "\\*", "$x", "a b\\*"), "destination": "/d?/"}),
         ("COPY --chown=$x --chmod=$mode $two b$x /c$x/", {"chown": "1", "chmod": "0700", "sources": ("a b", "b1"), "destination": "/c1/"}),
         ("COPY --chmod=u+x,go-w,a=r,o=g a b", {"chmod": "u+x,go-w,a=r,o=g"}),
         ("ADD --chmod=07777 a b", {"chmod": "07777"}),
