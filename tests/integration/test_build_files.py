@@ -56,6 +56,13 @@ def test_workdir_is_made_and_owned_by_the_user(workshop: Workshop) -> None:
     ]
 
 
+def test_a_workdir_that_is_there_needs_no_owner(workshop: Workshop) -> None:
+    result = workshop.build("FROM busybox\nUSER nobody-knows:root\nWORKDIR /etc\n")
+    assert workshop.last_layer(result).keys() == {""}
+    with pytest.raises(BuildError, match="Dockerfile:3: unable to find user nobody-knows"):
+        workshop.build("FROM busybox\nUSER nobody-knows:root\nWORKDIR /new\n")
+
+
 def test_ignore_rules(workshop: Workshop) -> None:
     workshop.write(
         {"keep": "", "drop.log": "", "deep/x.log": "", "deep/keep.log": "", "deep/y": ""}

@@ -74,6 +74,18 @@ def test_a_cache_mount_stays_between_builds_and_out_of_the_layer(workshop: Works
     assert workshop.read(filled, "/kept") == b"group\npasswd\n"
 
 
+def test_caches_of_other_owners_are_other_caches(workshop: Workshop) -> None:
+    mount = "RUN --mount=type=cache,target=/c"
+    result = workshop.build(
+        f"FROM busybox\n{mount},uid=10 touch /c/ten\n{mount} touch /c/root\n"
+        f"{mount},uid=10 ls /c > /first\n{mount},uid=0,gid=0,mode=0755 ls /c > /second\n"
+        f"{mount},from=busybox,source=/etc ls /c > /third\n"
+    )
+    assert workshop.read(result, "/first") == b"ten\n"
+    assert workshop.read(result, "/second") == b"root\n"
+    assert workshop.read(result, "/third") == b"group\npasswd\n"
+
+
 def test_tmpfs(workshop: Workshop) -> None:
     result = workshop.build(
         "FROM busybox\nRUN --mount=type=tmpfs,target=/t,size=1048576 echo x > /t/x; df /t > /seen\n"

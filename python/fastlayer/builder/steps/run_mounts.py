@@ -145,7 +145,7 @@ class MountSet:
         return copy / inside
 
     def _cache(self, planned: PlannedMount, mount: CacheMount) -> Mount:
-        identity = mount.id or planned.target
+        identity = self._cache_identity(planned, mount)
         name = hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
         home = self._workplace.store.root / "cache" / "mounts" / name
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -155,6 +155,17 @@ class MountSet:
         if not tree.exists():
             self._fill_cache(place, tree, planned, mount)
         return Mount("bind", planned.target, str(tree), read_only=mount.read_only)
+
+    def _cache_identity(self, planned: PlannedMount, mount: CacheMount) -> str:
+        """What tells one cache from another: its id, and what a new one would begin as."""
+        words = [mount.id or planned.target]
+        start = (mount.uid or 0, mount.gid or 0, _mode_of(mount))
+        if start != (0, 0, _CACHE_MODE):
+            words.append("uid={} gid={} mode={:04o}".format(*start))
+        if planned.origin is not None:
+            operation = _operation(planned.origin, mount.source, self._workplace)
+            words.append(f"from={self._workplace.store.copy_key(operation)}")
+        return " ".join(words)
 
     def _claim(self, home: Path, sharing: str) -> Path:
         """A directory of the cache, locked as its sharing asks, until the step is done."""
@@ -187,7 +198,7 @@ class MountSet:
             operation = _operation(planned.origin, mount.source, self._workplace)
             store.write_tree([store.copy_layer((), operation).diff_id], str(new))
             root = new / os.fsdecode(_TREE.strip(b"/"))
-        os.chmod(root, _CACHE_MODE if mount.mode is None else mount.mode)
+        os.chmod(root, _mode_of(mount))
         os.chown(root, mount.uid or 0, mount.gid or 0)
         with contextlib.suppress(FileExistsError, OSError):
             # Where another build was faster, its directory stays.
@@ -224,6 +235,10 @@ class MountSet:
         staging = self._workplace.store.root / "staging"
         staging.mkdir(mode=0o700, parents=True, exist_ok=True)
         return staging
+
+
+def _mode_of(mount: CacheMount) -> int:
+    return _CACHE_MODE if mount.mode is None else mount.mode
 
 
 def _file_mount(path: Path, target: str) -> Mount:

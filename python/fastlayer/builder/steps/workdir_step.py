@@ -56,13 +56,22 @@ def plan(instruction: Workdir, written: str, state: StageState, place: Place) ->
 
 
 def prepare(step: WorkdirStep, chain: tuple[str, ...], tree: str, workplace: Workplace) -> Prepared:
-    """Key the step on a chain whose tree id is ``tree``."""
-    owner = workplace.owner(step.user, chain, step.place) if step.user else (0, 0)
+    """Key the step on a chain whose tree id is ``tree``.
+
+    Raises
+    ------
+    BuildError
+        There is something to make, and the user that it is for does not exist.
+    """
+    path = step.path.lstrip("/").encode("utf-8", "surrogateescape")
+    owner = (0, 0)
+    if step.user and not _is_directory(chain, path, workplace):
+        owner = workplace.owner(step.user, chain, step.place)
 
     def perform() -> LayerInfo:
         made = workplace.store.directory_layer(
             chain,
-            step.path.lstrip("/").encode("utf-8", "surrogateescape"),
+            path,
             owner=owner,
             mode=MODE,
             mtime=int(time.time()),
@@ -71,3 +80,8 @@ def prepare(step: WorkdirStep, chain: tuple[str, ...], tree: str, workplace: Wor
 
     instruction = ("WORKDIR", step.path, f"{owner[0]}:{owner[1]}")
     return Prepared(KeyParts(tree, instruction, (), ()), perform)
+
+
+def _is_directory(chain: tuple[str, ...], path: bytes, workplace: Workplace) -> bool:
+    found = workplace.store.stat(chain, path) if chain else None
+    return found is not None and found.kind == "directory"
