@@ -65,7 +65,8 @@ def test_a_missing_base(workshop: Workshop) -> None:
     assert done.returncode == 1
     assert done.stderr.decode().endswith(
         "error: Dockerfile:1: image docker.io/library/debian:bookworm is not in the store\n"
-        "hint: skopeo copy docker://docker.io/library/debian:bookworm oci-archive:x.tar"
+        "hint: skopeo copy docker://docker.io/library/debian:bookworm "
+        "oci-archive:x.tar:docker.io/library/debian:bookworm"
         " && fastlayer load -i x.tar\n"
     )
 

@@ -45,7 +45,7 @@ from fastlayer.errors import BuildError, DockerfileError, ImageNotFoundError
 from fastlayer.oci import mutate
 from fastlayer.oci.config import RuntimeConfig, empty_config
 from fastlayer.oci.platform import Platform, host_platform, parse_platform
-from fastlayer.oci.reference import parse_reference
+from fastlayer.oci.reference import fetch_hint, parse_reference
 
 SCRATCH = "scratch"
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -96,6 +96,7 @@ class _Planner:
 
     def plan(self) -> Plan:
         target = self._target()
+        self._check_names()
         self._stage(target)
         if self._options.labels:
             stage = self._stages[target]
@@ -127,6 +128,16 @@ class _Planner:
                 hint=self._suggestion(wanted, len(stages)),
             )
         return found
+
+    def _check_names(self) -> None:
+        """Refuse a ``--no-cache-filter`` for a stage that does not exist."""
+        count = len(self._dockerfile.stages)
+        for name in sorted(self._options.no_cache_stages):
+            if self._stage_index(name, count) is None:
+                raise BuildError(
+                    f"{self._dockerfile.file}: there is no stage {name} to run without the cache",
+                    hint=self._suggestion(name, count),
+                )
 
     def _stage_index(self, name: str, before: int) -> int | None:
         """The stage of a name or number among those before an index."""
@@ -309,8 +320,7 @@ class _Planner:
                 f"image {reference} is not in the store",
                 file=place.file,
                 line=place.line,
-                hint=suggestion
-                or f"skopeo copy docker://{reference} oci-archive:x.tar && fastlayer load -i x.tar",
+                hint=suggestion or fetch_hint(name),
             ) from error
 
     def _suggestion_if_close(self, name: str, before: int) -> str | None:

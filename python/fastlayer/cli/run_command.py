@@ -18,6 +18,7 @@ from fastlayer.container.registry import Container
 from fastlayer.errors import ContainerError, FastlayerError, ImageNotFoundError, UsageError
 from fastlayer.image.catalog import ImageCatalog
 from fastlayer.image.image import Image
+from fastlayer.oci.reference import fetch_hint
 from fastlayer.store import Store
 
 
@@ -121,10 +122,7 @@ def _create(store: Store, image: Image, request: CreateRequest) -> Container:
 
 
 def _not_in_store(error: ImageNotFoundError, name: str) -> ImageNotFoundError:
-    found = ImageNotFoundError(
-        error.message,
-        hint=f"fetch it: skopeo copy docker://{name} oci-archive:x.tar && fastlayer load -i x.tar",
-    )
+    found = ImageNotFoundError(error.message, hint=fetch_hint(name))
     found.exit_code = 125
     return found
 

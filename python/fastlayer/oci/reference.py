@@ -113,3 +113,14 @@ def _split_domain(name: str) -> tuple[str, str]:
     if domain == DEFAULT_DOMAIN and "/" not in path:
         path = _OFFICIAL + path
     return domain, path
+
+
+def fetch_hint(text: str) -> str:
+    """The commands that bring an image into the store, as a hint.
+
+    The archive is told the image's name, since skopeo would write none by itself and the loaded
+    image could then not be found by it. An archive has no place for a name with a digest.
+    """
+    name = parse_reference(text).with_default_tag().canonical
+    archive = "x.tar" if "@" in name else f"x.tar:{name}"
+    return f"skopeo copy docker://{name} oci-archive:{archive} && fastlayer load -i x.tar"

@@ -66,7 +66,6 @@ impl CopyOperation {
         parents = false, unpack = false, link = false))]
     #[expect(
         clippy::too_many_arguments,
-        clippy::fn_params_excessive_bools,
         reason = "an instruction has as many flags"
     )]
     fn new(

@@ -231,7 +231,8 @@ def test_hints() -> None:
         "Dockerfile:1: image docker.io/library/debian:bookworm is not in the store"
     )
     assert caught.value.hint == (
-        "skopeo copy docker://docker.io/library/debian:bookworm oci-archive:x.tar"
+        "skopeo copy docker://docker.io/library/debian:bookworm "
+        "oci-archive:x.tar:docker.io/library/debian:bookworm"
         " && fastlayer load -i x.tar"
     )
     with pytest.raises(DockerfileError) as caught:
