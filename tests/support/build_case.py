@@ -48,12 +48,16 @@ class BuildCase:
 
 @dataclass(frozen=True, slots=True)
 class PreparedCase:
-    """A case laid out: the context's folder, the Dockerfile's path, the line that must fail."""
+    """A case laid out: the context's folder, the Dockerfile's path, the line that must fail.
+
+    ``rewritten`` is a Dockerfile for an engine that does not understand the case's.
+    """
 
     case: BuildCase
     context: Path
     dockerfile: Path
     line: int
+    rewritten: Path | None = None
 
 
 def prepare(case: BuildCase, folder: Path, web: str) -> PreparedCase:

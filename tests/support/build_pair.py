@@ -2,13 +2,21 @@
 
 Trees are compared path by path and field by field, mtimes included: only that both were made
 during the run counts as equal. Configurations are compared key by key, histories entry by entry.
+
+Four differences are the same in any build and are no part of the comparison:
+
+- a directory that the engine made for a COPY, or put something into, has the time of the build; here
+  it keeps its own time, or takes that of the newest thing copied, so that a layer is the same at
+  any hour;
+- engine 20.10 prints the ports of EXPOSE as a Go map, and later BuildKits as a list;
+- it leaves ``--chown`` and ``--chmod`` out of COPY's history, where later ones print them;
+- of an ARG it prints the default, where later ones print the value.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import subprocess
 import tarfile
 import time
 from collections.abc import Mapping
@@ -19,6 +27,7 @@ from typing import Any
 from tests.support.build_case import PreparedCase
 from tests.support.command import Command
 from tests.support.docker_engine import DockerEngine
+from tests.support.stand_ins import StandIn
 from tests.support.tree_compare import (
     Node,
     differences,
@@ -51,6 +60,13 @@ class FailedBuild:
 
     message: str
 
+    @property
+    def last(self) -> str:
+        """The line that says why."""
+        lines = [line for line in self.message.splitlines() if line.strip()]
+        errors = [line for line in lines if line.startswith("error: ")]
+        return (errors or lines or [""])[-1]
+
 
 Outcome = BuiltImage | FailedBuild
 
@@ -64,12 +80,23 @@ class BuildPair:
     folder: Path
     start: float = field(default_factory=time.time)
     layers: dict[str, dict[str, Node]] = field(default_factory=dict)
+    bases: list[StandIn] = field(default_factory=list)
+
+    def need(self, base: StandIn) -> None:
+        """Load a base image into both stores, once."""
+        if base not in self.bases:
+            archive = base.write(self.folder)
+            self.engine.run("load", "-i", str(archive))
+            self.command.run("load", "-i", archive)
+            archive.unlink()
+            self.bases.append(base)
 
     def build_with_docker(self, prepared: PreparedCase) -> Outcome:
         """Build with the engine."""
         case = prepared.case
         tag = f"conformance-{case.id.lower()}"
-        words = ["build", "--network", "host", "-t", tag, "-f", str(prepared.dockerfile)]
+        words = ["build", "--network", "host", "-t", tag]
+        words += ["-f", str(prepared.rewritten or prepared.dockerfile)]
         if not case.classic:
             words += ["--progress", "plain", *_each("--secret", case.secrets)]
         words += [*_options(prepared), str(prepared.context)]
@@ -101,6 +128,25 @@ class BuildPair:
             tree.unlink()
             name.unlink()
 
+    def compare(self, docker: Outcome, ours: Outcome, prepared: PreparedCase) -> list[str]:
+        """Every difference of the two outcomes, and from what the case says; a line each."""
+        case = prepared.case
+        history = not case.classic and not prepared.rewritten
+        if isinstance(docker, FailedBuild) and isinstance(ours, FailedBuild):
+            if not case.fails:
+                return [f"build: fails in both: {ours.last} (engine: {docker.last})"]
+            place = re.search(r"error: [^\n]*?:(\d+): ", ours.message)
+            if case.line and (place is None or int(place[1]) != prepared.line):
+                return [f"build: not at line {prepared.line}: {ours.last}"]
+            return []
+        if isinstance(docker, FailedBuild):
+            return [f"build: fails in the engine only: {docker.last}"]
+        if isinstance(ours, FailedBuild):
+            return [f"build: fails here only: {ours.last}"]
+        if case.fails:
+            return [f"build: fails in neither, should at line {prepared.line}"]
+        return self.differences(docker, ours, history=history)
+
     def differences(self, docker: BuiltImage, ours: BuiltImage, *, history: bool) -> list[str]:
         """Every difference, a line each: ``/path: …``, ``config.KEY: …``, ``history[N]: …``."""
         trees = differences(
@@ -108,7 +154,12 @@ class BuildPair:
             equal_when_new(ours.tree, self.start),
             ignore_fields=(),
         )
-        return trees + config_differences(docker.config, ours.config, history=history)
+        lines = [line for line in trees if not self._is_directory_time(line, docker.tree)]
+        return lines + config_differences(docker.config, ours.config, history=history)
+
+    def _is_directory_time(self, line: str, tree: Mapping[str, Node]) -> bool:
+        path, found, _ = line.partition(f": mtime {int(self.start)} != ")
+        return bool(found) and tree[path.lstrip("/")].kind == "directory"
 
     def _read_archive(self, path: Path) -> BuiltImage:
         with tarfile.open(path) as archive:
@@ -153,9 +204,13 @@ def _history_value(entry: Mapping[str, Any], key: str) -> Any:
     value = entry.get(key)
     if key != "created_by" or not value:
         return value or None
-    # engine 20.10 prints the ports of EXPOSE as a Go map, later BuildKits as a list
-    ports = re.fullmatch(r"EXPOSE map\[(.*)\]", value)
-    return f"EXPOSE [{ports[1].replace(':{}', '')}]" if ports else value
+    if ports := re.fullmatch(r"EXPOSE map\[(.*)\]", value):
+        return f"EXPOSE [{ports[1].replace(':{}', '')}]"
+    if value.startswith(("COPY ", "ADD ")):
+        return re.sub(r" --ch(own|mod)=\S+", "", value)
+    if value.startswith("ARG "):
+        return re.sub(r"(\w+)=.*?(?= \w+=|$)", r"\1", value)
+    return value
 
 
 def _said(config: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -176,10 +231,3 @@ def _options(prepared: PreparedCase) -> list[str]:
     case = prepared.case
     words = [f"--build-arg={key}={value}" for key, value in case.arguments.items()]
     return [*words, f"--target={case.target}"] if case.target else words
-
-
-def import_image(pair: BuildPair, archive: Path) -> None:
-    """Load an image archive into both builders' stores."""
-    loaded: subprocess.CompletedProcess[str] = pair.engine.run("load", "-i", str(archive))
-    assert loaded.returncode == 0
-    pair.command.run("load", "-i", archive)

@@ -19,12 +19,6 @@ def buildah_cases() -> list[BuildCase]:
     return [_case(folder, value) for value in document["cases"]]
 
 
-def scratch_ids() -> set[str]:
-    """The ids of the cases that need no base image and run nothing."""
-    document = json.loads((corpus("buildah-conformance") / "CASES.json").read_text())
-    return {value["id"] for value in document["cases"] if value.get("scratch_no_run")}
-
-
 def _case(folder: Path, value: dict[str, Any]) -> BuildCase:
     dockerfile = value.get("dockerfile", "Dockerfile")
     text = value.get("dockerfile_contents")
@@ -45,6 +39,7 @@ def _case(folder: Path, value: dict[str, Any]) -> BuildCase:
         arguments=value.get("build_args", {}),
         fails="should_fail_at" in value,
         line=value.get("should_fail_at", 0),
+        classic="compat_layer_omissions" in value,
     )
 
 

@@ -1,7 +1,7 @@
 """Base images that stand for those which Dockerfiles of others name, as image archives.
 
-A name stands for busybox or for Debian; each archive bears all of its names, and both builders
-load the same one, so that what they build on is the same to the byte.
+A kind of stand-in bears the names of all images that it stands for. Both builders load the same
+archive, so that what they build on is the same to the byte.
 """
 
 from __future__ import annotations
@@ -10,46 +10,81 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.support.base import EPOCH, rootfs_tar
+from tests.support.debian import debian_tar
+
 CREATED = "2023-11-14T22:13:20Z"
+_BUSYBOX = {"Env": ["PATH=/bin:/usr/bin:/sbin:/usr/sbin"], "Cmd": ["sh"]}
+_DEBIAN = {
+    "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+    "Cmd": ["bash"],
+}
+_DISTRIBUTION = {
+    "etc/nsswitch.conf": b"hosts: files dns\n",
+    "etc/os-release": b'NAME="stand-in"\nID=stand-in\n',
+}
+"""What Dockerfiles expect of a distribution, however small, and busybox has not."""
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """A base image: which tar it is, its names, its configuration."""
+
+    tar: str
+    names: tuple[str, ...]
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> Path:
+        """Write the image archive below ``folder``."""
+        root = folder / f"{self.tar}.tar"
+        if self.tar == "debian":
+            root = debian_tar()
+        elif not root.exists():
+            root.write_bytes(rootfs_tar() if self.tar == "busybox" else _distribution())
+        config = {**(_DEBIAN if self.tar == "debian" else _BUSYBOX), **self.config}
+        return write_image(folder / "image.tar", root, self.names, config)
 
 
 def write_image(
-    destination: Path, root: Path, names: Sequence[str], config: dict[str, Any]
+    destination: Path, root: Path, names: Sequence[str], config: Mapping[str, Any]
 ) -> Path:
     """Write an image archive of one layer, the tar ``root``, with all ``names``."""
-    hashed = hashlib.sha256()
     with root.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            hashed.update(chunk)
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     document = {
         "architecture": "amd64",
         "os": "linux",
         "created": CREATED,
         "config": config,
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashed.hexdigest()}"]},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
         "history": [{"created": CREATED, "created_by": "stand-in"}],
     }
     encoded = json.dumps(document).encode()
     config_name = f"{hashlib.sha256(encoded).hexdigest()}.json"
-    layer_name = f"{hashed.hexdigest()}/layer.tar"
+    layer_name = f"{digest}/layer.tar"
     manifest = [{"Config": config_name, "RepoTags": list(names), "Layers": [layer_name]}]
     with tarfile.open(destination, "w") as archive:
-        for name, content in ((config_name, encoded), ("manifest.json", json.dumps(manifest))):
-            _add(archive, name, content if isinstance(content, bytes) else content.encode())
+        _add(archive, config_name, encoded)
+        _add(archive, "manifest.json", json.dumps(manifest).encode())
         archive.add(root, layer_name)
     return destination
 
 
-def busybox_config(**more: Any) -> dict[str, Any]:
-    """The configuration of the busybox stand-in."""
-    return {"Env": ["PATH=/bin:/usr/bin:/sbin:/usr/sbin"], "Cmd": ["sh"], **more}
+def _distribution() -> bytes:
+    buffer = io.BytesIO(rootfs_tar())
+    with tarfile.open(fileobj=buffer, mode="a") as archive:
+        for name, content in _DISTRIBUTION.items():
+            _add(archive, name, content)
+    return buffer.getvalue()
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     entry = tarfile.TarInfo(name)
     entry.size = len(content)
+    entry.mtime = EPOCH
     archive.addfile(entry, io.BytesIO(content))

@@ -1,0 +1,52 @@
+"""buildah's conformance cases: the same image as the engine's, or a difference that is listed.
+
+Each case is built by fastlayer and, in the same run, by a Docker Engine with BuildKit, or with its
+classic builder where the case is about that. ``docs/conformance.md`` lists the verdicts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.builds.buildah_verdicts import BASES, VERDICTS
+from tests.support.build_case import BuildCase, prepare
+from tests.support.build_pair import BuildPair
+from tests.support.buildah_cases import buildah_cases, complete
+from tests.support.engine_rewrites import rewrite_of
+
+SAMPLE = frozenset(
+    "bc-002 bc-012 bc-029 bc-040 bc-045 bc-049 bc-058 bc-069 bc-080 bc-083 bc-106 bc-113 bc-119"
+    " bc-124 bc-126 bc-131 bc-138 bc-139 bc-151 bc-154 bc-162 bc-166 bc-168 bc-171 bc-178".split()
+)
+"""What runs in any test run: about one case of each kind."""
+
+CASES = [case for case in buildah_cases() if case.id not in VERDICTS.missing]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.id, marks=() if case.id in SAMPLE else pytest.mark.long)
+        for case in CASES
+    ],
+)
+def test_the_image_is_the_engines(
+    case: BuildCase, pair: BuildPair, web: str, tmp_path: Path
+) -> None:
+    prepared = prepare(case, tmp_path, web)
+    complete(case, prepared.context)
+    text = prepared.dockerfile.read_text() + " ".join(case.arguments.values())
+    for base in BASES:
+        if any(name.removesuffix(":latest") in text for name in base.names):
+            pair.need(base)
+    ours = pair.build_with_fastlayer(prepared)
+    rewrite = rewrite_of(case.id, prepared.dockerfile.read_bytes())
+    if rewrite is not None:
+        rewritten = rewrite.write(tmp_path / "rewritten", prepared.context)
+        prepared = replace(prepared, rewritten=rewritten)
+    docker = pair.build_with_docker(prepared)
+    lines = pair.compare(docker, ours, prepared)
+    assert VERDICTS.unexplained(case.id, lines) == []
