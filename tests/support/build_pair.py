@@ -5,9 +5,9 @@ during the run counts as equal. Configurations are compared key by key, historie
 
 Four differences are the same in any build and are no part of the comparison:
 
-- a directory that the engine made for a COPY, or put something into, has the time of the build; here
-  it keeps its own time, or takes that of the newest thing copied, so that a layer is the same at
-  any hour;
+- a directory that the engine made for a COPY, or put something into, has the time of the build;
+  here it keeps its own time, or takes that of the newest thing copied, so that a layer is the
+  same at any hour;
 - engine 20.10 prints the ports of EXPOSE as a Go map, and later BuildKits as a list;
 - it leaves ``--chown`` and ``--chmod`` out of COPY's history, where later ones print them;
 - of an ARG it prints the default, where later ones print the value.
@@ -38,7 +38,10 @@ from tests.support.tree_compare import (
 )
 
 CONTAINER_KEYS = frozenset(
-    "Hostname Domainname AttachStdin AttachStdout AttachStderr Tty OpenStdin StdinOnce Image".split()
+    {
+        *("Hostname", "Domainname", "Image"),
+        *("AttachStdin", "AttachStdout", "AttachStderr", "OpenStdin", "StdinOnce", "Tty"),
+    }
 )
 """What the engine keeps of the container that an image was made from: no part of an image."""
 

@@ -38,8 +38,8 @@ def _scratch(*lines: str, ignore: str = "") -> Rewrite:
 
 
 def expand_heredocs(text: str, variables: Mapping[str, str]) -> Rewrite:
-    """Each heredoc of RUN becomes one line, each of COPY or ADD a file; unquoted ones are expanded."""
-    files = {}
+    """Each heredoc of RUN becomes a line, others become files; unquoted ones are expanded."""
+    files: dict[str, str] = {}
 
     def replace(match: re.Match[str]) -> str:
         body = match["body"]

@@ -31,7 +31,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if send:
             self.wfile.write(body)
 
-    def log_message(self, format: str, *arguments: object) -> None:
+    def log_message(self, *_: object) -> None:
         """Say nothing: the output is a test's."""
 
 
