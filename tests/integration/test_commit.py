@@ -168,25 +168,62 @@ def test_by_hand_on_a_terminal(fastlayer: Command) -> None:
     assert fastlayer.text("run", "--rm", "typed") == "typed"
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_a_commit_that_was_killed_is_finished(fastlayer: Command, moment: str) -> None:
-    """The process dies right before, or right after, the store has taken the upper."""
-    fastlayer.run("run", "--name", "box", "base", "sh", "-c", "cat /kept; echo a >> /kept; true")
+@pytest.mark.parametrize(
+    "moment",
+    ["Store.diff_upper 1", "Store.sync 1", "Container.write_state 1", "adoption._exchange 1"],
+)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_commit_that_was_killed_loses_nothing(fastlayer: Command, moment: str, when: str) -> None:
+    """The process dies right before, or right after, one of the steps of taking the upper."""
+    script = "cat /kept /dir/f; echo a >> /kept; rm -rf /dir /etc; mkdir /dir; echo b > /dir/f"
+    fastlayer.run("run", "--name", "box", "base", "sh", "-c", script)
+    target, number = moment.split()
     kill = f"""
 import os, sys
 from fastlayer.cli.main import main
+from fastlayer.container import adoption
+from fastlayer.container.registry import Container
 from fastlayer.store import Store
-diff = Store.diff_upper
-def dying(self, *arguments, **options):
-    if {moment == "after"}:
-        diff(self, *arguments, **options)
-    os.kill(os.getpid(), 9)
-Store.diff_upper = dying
+name = {target.split(".")[1]!r}
+original = getattr({target.split(".")[0]}, name)
+calls = 0
+def dying(*arguments, **options):
+    global calls
+    calls += 1
+    if calls == {number} and {when == "before"}:
+        os.kill(os.getpid(), 9)
+    result = original(*arguments, **options)
+    if calls == {number}:
+        os.kill(os.getpid(), 9)
+    return result
+setattr({target.split(".")[0]}, name, dying)
 main(["--root", {str(fastlayer.root)!r}, "commit", "box", "never"])
 """
-    subprocess.run([sys.executable, "-c", kill], check=False, env=fastlayer.environ())
+    done = subprocess.run([sys.executable, "-c", kill], check=False, env=fastlayer.environ())
+    assert done.returncode == -9
     assert fastlayer.run("inspect", "image:never", check=False).returncode
-    assert fastlayer.text("start", "-a", "box") == "a"
+    assert "A /kept" in fastlayer.text("diff", "box").splitlines()
+    assert fastlayer.text("start", "-a", "box") == "a\nb"
     fastlayer.run("commit", "box", "made")
-    assert sh(fastlayer, "made", "cat /kept") == "a\na"
+    assert sh(fastlayer, "made", "cat /kept /dir/f; ls -d /etc/passwd || true") == "a\na\nb"
+    fastlayer.run("fsck")
+
+
+def test_a_commit_shares_no_file_with_its_container(fastlayer: Command) -> None:
+    """A commit that fails half-way leaves the upper to the container, which writes to it."""
+    fastlayer.run("run", "--name", "box", "base", "sh", "-c", "cp /bin/busybox /mine")
+    die = f"""
+from fastlayer.cli.main import main
+from fastlayer.store import Store
+def failing(self):
+    raise KeyboardInterrupt
+Store.sync = failing
+raise SystemExit(main(["--root", {str(fastlayer.root)!r}, "commit", "box", "never"]))
+"""
+    done = subprocess.run([sys.executable, "-c", die], check=False, env=fastlayer.environ())
+    assert done.returncode == 130
+    (file,) = fastlayer.root.glob("containers/*/upper/mine")
+    assert file.stat().st_nlink == 1
+    with file.open("r+b") as writable:
+        writable.write(b"overwritten")
     fastlayer.run("fsck")

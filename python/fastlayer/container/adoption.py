@@ -1,24 +1,31 @@
 """A stopped container's upper becomes a layer, whatever moment the machine stops at.
 
-The store takes the directory itself, by rename, and only then is it known which layer it became.
-So a note is written first, with the directory's identity and the history entry. Whoever finds a
-note that was left behind does the rest: from the upper where it is still there, else by looking
-for the layer whose checkout is that very directory.
+The layer gets copies (reflinks where the file system has them) and is on disk before the container
+knows of it. The container's own files are never linked to the store's: a commit that fails in the
+middle leaves an upper that its container goes on writing to. Then the state names the layer, and
+last the upper is put away. An upper that stays behind over its own layer changes nothing, so no
+moment in between needs to be undone or finished.
 """
 
 from __future__ import annotations
 
+import ctypes
+import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from fastlayer.container import document, rootfs
 from fastlayer.container.registry import Container
 from fastlayer.container.state import AdoptedLayer
-from fastlayer.errors import FastlayerError
+from fastlayer.errors import StoreIOError
 from fastlayer.store import LayerInfo, Store
 
-_NOTE = "adopting.json"
+_OTHER = "other-upper"
+"""Where the new upper is made and the old one goes, in the container's directory. They change
+places at once: an opaque directory that has lost its children would hide those of the layer."""
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
 
 
 def adopt_upper(store: Store, container: Container, history: Mapping[str, object]) -> LayerInfo:
@@ -38,84 +45,45 @@ def adopt_upper(store: Store, container: Container, history: Mapping[str, object
     Raises
     ------
     StoreError
-        The layer cannot be made; the upper is as it was.
+        The layer cannot be made; the container is as it was.
     """
-    finish_adoption(store, container)
-    status = container.upper.stat()
-    note = {"device": status.st_dev, "inode": status.st_ino, "history": dict(history)}
-    document.write(container.directory / _NOTE, note)
-    try:
-        layer = store.diff_upper(container.chain(), str(container.upper), adopt=True)
-    except BaseException:
-        if container.upper.exists():
-            (container.directory / _NOTE).unlink()
-        raise
+    layer = store.diff_upper(container.chain(), str(container.upper), adopt=False)
+    if layer.diff_id == store.empty_layer().diff_id:
+        return layer
     store.sync()
-    _settle(store, container, layer.diff_id, history)
+    adopted = AdoptedLayer(diff_id=layer.diff_id, history=history)
+    container.write_state(container.state().adopted(adopted))
+    _replace_upper(store, container)
     return layer
 
 
-def finish_adoption(store: Store, container: Container) -> None:
-    """End what a killed commit began, if there is any; the caller holds the container's lock.
+def finish_adoption(container: Container) -> None:
+    """Remove what a killed commit left behind; the caller holds the container's lock."""
+    shutil.rmtree(container.directory / _OTHER, ignore_errors=True)
+
+
+def _replace_upper(store: Store, container: Container) -> None:
+    """Put an empty upper in the place of the old one."""
+    other = container.directory / _OTHER
+    shutil.rmtree(other, ignore_errors=True)
+    other.mkdir(mode=0o700)
+    _exchange(rootfs.make_upper(store, container.chain(), other), container.upper)
+    document.sync_directory(container.directory)
+    shutil.rmtree(other, ignore_errors=True)
+
+
+def _exchange(one: Path, another: Path) -> None:
+    """Let two paths of one file system change places in one step.
 
     Raises
     ------
-    CorruptError
-        The note is damaged.
-    StoreError
-        The layer cannot be made.
+    StoreIOError
+        The kernel or the file system refuses it.
     """
-    path = container.directory / _NOTE
-    try:
-        note = document.read(path)
-    except FileNotFoundError:
-        return
-    identity = (note.get("device"), note.get("inode"))
-    history = note.get("history")
-    entry = history if isinstance(history, dict) else {}
-    if container.upper.exists() and _identity(container.upper) == identity:
-        layer = store.diff_upper(container.chain(), str(container.upper), adopt=True)
-        store.sync()
-        _settle(store, container, layer.diff_id, entry)
-        return
-    if not container.upper.exists():
-        found = _layer_of(store, container.chain(), identity)
-        _settle(store, container, found or store.empty_layer().diff_id, entry)
-        return
-    if not (container.directory / "work").exists():
-        _new_upper(store, container)
-    path.unlink()
-
-
-def _settle(
-    store: Store, container: Container, diff_id: str, history: Mapping[str, object]
-) -> None:
-    state = container.state()
-    known = [layer.diff_id for layer in state.layers]
-    if diff_id != store.empty_layer().diff_id and diff_id not in known[-1:]:
-        container.write_state(state.adopted(AdoptedLayer(diff_id=diff_id, history=history)))
-    _new_upper(store, container)
-    (container.directory / _NOTE).unlink()
-
-
-def _new_upper(store: Store, container: Container) -> None:
-    for name in ("upper", "work"):
-        shutil.rmtree(container.directory / name, ignore_errors=True)
-    rootfs.make_upper(store, container.chain(), container.directory)
-
-
-def _layer_of(store: Store, chain: Sequence[str], identity: tuple[object, object]) -> str | None:
-    """The layer over a chain whose checkout is a certain directory."""
-    for diff_id in store.layers():
-        try:
-            top = store.checkout([*chain, diff_id])[0]
-        except FastlayerError:
-            continue  # a raw layer has no checkout
-        if _identity(Path(top)) == identity:
-            return diff_id
-    return None
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_dev, status.st_ino
+    library = ctypes.CDLL(None, use_errno=True)
+    names = (os.fsencode(one), os.fsencode(another))
+    if library.renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE):
+        number = ctypes.get_errno()
+        raise StoreIOError(
+            f"cannot exchange {one} and {another}: {os.strerror(number)}", errno=number
+        )

@@ -96,7 +96,7 @@ def _commit_stopped(
 ) -> ImageConfig:
     """Turn the upper into a layer of the container; the caller holds its lock."""
     recover(store, container)
-    finish_adoption(store, container)
+    finish_adoption(container)
     below = _with_adopted(base, _adopted(container))
     layer = adopt_upper(store, container, entry.to_value())
     return _with_layer(store, below, layer, entry)

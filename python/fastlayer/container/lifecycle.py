@@ -115,7 +115,7 @@ def start(store: Store, container: Container, size: tuple[int, int] | None = Non
         raise ConflictError(f"container {container.config.name} is already running")
     try:
         recover(store, container)
-        finish_adoption(store, container)
+        finish_adoption(container)
         ours, theirs = socket.socketpair()
         with theirs:
             _spawn_monitor(store, container, lock, theirs.fileno(), size)
