@@ -16,6 +16,9 @@ PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"
 PROXIES = frozenset({*PROXY_NAMES, *(name.lower() for name in PROXY_NAMES)})
 """Build arguments that need no ARG."""
 
+SETTINGS = frozenset({"SOURCE_DATE_EPOCH"})
+"""Build arguments that are settings of the build itself, and need no ARG either."""
+
 Expand = Callable[[Arg, Mapping[str, str]], Arg]
 """Expands the defaults of an ARG with variables."""
 
@@ -83,20 +86,22 @@ class GlobalScope:
 
     def unused(self) -> list[str]:
         """Build arguments that no ARG asked for."""
-        known = self.consumed | PROXIES | set(self._platform)
+        known = self.consumed | PROXIES | SETTINGS | set(self._platform)
         return [name for name in self.given if name not in known]
 
 
 class StageScope:
     """The ARGs of one stage, as they are declared one after the other.
 
-    A stage that starts from another one inherits that stage's.
+    A stage that starts from another one inherits the values of that stage's; its history shows only
+    those that it declares itself.
     """
 
     def __init__(self, outer: GlobalScope, inherited: Mapping[str, str | None]) -> None:
         self._outer = outer
         self.arguments: dict[str, str | None] = dict(inherited)
         """By name in order of declaration; ``None`` is declared without a value."""
+        self._own: dict[str, None] = {}
 
     def declare(self, instruction: Arg) -> None:
         """Take an expanded ARG in: ``--build-arg``, else its default, else the global's value."""
@@ -112,6 +117,7 @@ class StageScope:
                 if value is None:
                     value = self.arguments.get(name)
             self.arguments[name] = value
+            self._own[name] = None
 
     def variables(self, environment: Mapping[str, str]) -> dict[str, str]:
         """What words are expanded with, and what RUN sees: ENV, and ARGs it does not hide."""
@@ -120,7 +126,4 @@ class StageScope:
 
     def shown(self, environment: Mapping[str, str]) -> dict[str, str]:
         """The ARGs as the history of a RUN shows them."""
-        return {
-            name: environment.get(name, value if value is not None else "")
-            for name, value in self.arguments.items()
-        }
+        return {name: environment.get(name, self.arguments[name] or "") for name in self._own}

@@ -41,7 +41,11 @@ def test_one_instruction_is_one_snapshot() -> None:
 
 
 def test_a_child_stage_inherits_arguments() -> None:
-    assert environment("FROM debian AS a\nARG V=1\nFROM a\nRUN x\n")["V"] == "1"
+    text = "FROM debian AS a\nARG V=1 W\nFROM a\nRUN x\n"
+    assert environment(text)["V"] == "1"
+    assert last_run(target(text)).created_by == "RUN /bin/sh -c x # buildkit"
+    again = last_run(target("FROM debian AS a\nARG V=1 W\nFROM a\nARG U=2\nARG V\nRUN x\n"))
+    assert again.created_by == "RUN |2 U=2 V=1 /bin/sh -c x # buildkit"
 
 
 def test_platform_arguments() -> None:
