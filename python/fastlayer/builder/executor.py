@@ -28,7 +28,7 @@ from fastlayer.builder.graph import (
 from fastlayer.builder.history import base_history, config_entry, layer_entry, timestamp
 from fastlayer.builder.options import BuildOptions
 from fastlayer.builder.reporter import ReportedStep, Reporter
-from fastlayer.builder.result import StepResult
+from fastlayer.builder.result import StageResult, StepResult
 from fastlayer.builder.steps import file_step, run_step, workdir_step
 from fastlayer.builder.workplace import Prepared, Workplace
 from fastlayer.cache.index import StepRecord
@@ -50,13 +50,6 @@ from fastlayer.value import Value
 
 STOP_SECONDS = 10.0
 """How long a stopped build waits for its threads."""
-
-
-class StageResult(Value, kw_only=False):
-    """What a stage ends as."""
-
-    chain: tuple[str, ...]
-    history: tuple[HistoryEntry, ...]
 
 
 class _Made(Value, kw_only=False):
@@ -96,6 +89,7 @@ class Executor:
     ) -> None:
         self._plan = plan
         self._cache = cache
+        self._fresh = options.no_cache_stages
         self._reporter = reporter
         self._identity = identity
         self._results: dict[int, StageResult] = {}
@@ -206,13 +200,14 @@ class Executor:
         shown = self._reporter.step(step.name)
         try:
             prepared = self._prepare(step, chain, shown)
-            record = self._cache.lookup(prepared.parts)
+            use = not self._is_fresh(stage)
+            record = self._cache.lookup(prepared.parts) if use else None
             if record is not None:
                 shown.done(cached=True)
                 self._keep(shown, step.instruction, step.place.line, cached=True)
                 return _Made(record.diff_id, record.created)
             place = digest(b"place", [(self._identity, stage.name, str(ordinal))])
-            reason = self._cache.miss_reason(prepared.parts, place)
+            reason = self._cache.miss_reason(prepared.parts, place) if use else None
             if reason is not None:
                 shown.status(f"not cached: {reason}")
             return self._make(step, chain, prepared, place, shown)
@@ -223,6 +218,10 @@ class Executor:
         except KeyboardInterrupt:
             shown.failed("interrupted", canceled=True)
             raise
+
+    def _is_fresh(self, stage: PlannedStage) -> bool:
+        """Whether every step of a stage runs (``--no-cache-filter``)."""
+        return bool(self._fresh & {stage.name, str(stage.index)})
 
     def _make(
         self,

@@ -131,6 +131,8 @@ class RunStep(LayerStep):
     platform: Platform
     mounts: tuple[PlannedMount, ...] = ()
     script: Script | None = None
+    insecure: bool = False
+    """Whether its process may do everything (``--security=insecure``)."""
 
 
 Step = ConfigStep | WorkdirStep | FileStep | RunStep

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from fastlayer.builder.context import (
@@ -15,19 +15,21 @@ from fastlayer.builder.context import (
     open_context,
     read_dockerfile,
 )
-from fastlayer.builder.executor import Executor, StageResult
+from fastlayer.builder.executor import Executor
 from fastlayer.builder.graph import BaseImage, Plan
 from fastlayer.builder.history import image_config
 from fastlayer.builder.options import NETWORKS, BuildOptions, RunSettings, Secret
 from fastlayer.builder.output import Output, parse_output
+from fastlayer.builder.own_layers import clamped, parse_epoch, squashed
 from fastlayer.builder.plan import make_plan
 from fastlayer.builder.reporter import Reporter
-from fastlayer.builder.result import BuildResult
+from fastlayer.builder.result import BuildResult, StageResult
 from fastlayer.cache.policy import StepCache
 from fastlayer.dockerfile import parse
 from fastlayer.errors import BuildError, ImageNotFoundError, RunFailedError, UsageError
 from fastlayer.image.catalog import ImageCatalog
 from fastlayer.oci.config import ImageConfig
+from fastlayer.oci.descriptor import Descriptor
 from fastlayer.oci.platform import Platform, parse_platform
 from fastlayer.oci.reference import Reference, parse_reference
 from fastlayer.progress.events import QuietRenderer
@@ -35,6 +37,9 @@ from fastlayer.store import Store
 
 if TYPE_CHECKING:
     from fastlayer.progress.events import Renderer
+
+EPOCH_ARGUMENT = "SOURCE_DATE_EPOCH"
+"""The build argument that clamps times."""
 
 CACHE_FILE = "cache/build.sqlite"
 """The layer cache, below the store's directory."""
@@ -63,10 +68,23 @@ class BuildArguments(TypedDict, total=False):
     """Labels of the image, besides those of LABEL."""
     secrets: Mapping[str, bytes]
     """Contents of ``RUN --mount=type=secret``, by id."""
+    ssh: Mapping[str, str]
+    """Sockets of SSH agents for ``RUN --mount=type=ssh``, by id."""
+    allow: Collection[str]
+    """What the Dockerfile may ask for: ``security.insecure``."""
     run: RunSettings
     """What the processes of RUN get: hosts, limits."""
     outputs: Sequence[str | Output]
     """Other forms of the result: texts as for ``--output``, or values."""
+    source_date_epoch: int | None
+    """Seconds since 1970: no time of the image's own is later. The build argument
+    ``SOURCE_DATE_EPOCH`` does the same."""
+    squash: bool
+    """Make one layer of all that the build adds to its base."""
+    no_cache_filter: Sequence[str]
+    """Names or numbers of stages all of whose steps run."""
+    annotations: Mapping[str, str]
+    """Of the manifest, in outputs of the type ``oci``."""
 
 
 def build(
@@ -105,6 +123,11 @@ def build(
     given = arguments.get("outputs", ())
     forms = tuple(parse_output(form) if isinstance(form, str) else form for form in given)
     references = tuple(_reference(tag) for tag in options.tags)
+    if options.annotations and not any(form.kind == "oci" for form in forms):
+        raise UsageError(
+            "annotations are of a manifest, and no output with an OCI manifest is written",
+            hint="write one with -o type=oci,dest=FILE",
+        )
     root = None if context is None else check_directory(os.fspath(context))
     text = _dockerfile(root, arguments.get("dockerfile"))
     opened = store if store is not None else Store()
@@ -171,10 +194,18 @@ class _Build:
                 identity=identity,
             )
             try:
-                return executor.run()
+                stage = executor.run()
             except RunFailedError as error:
                 error.output = self._reporter.tail
                 raise
+            return self._final(plan, stage, cache)
+
+    def _final(self, plan: Plan, stage: StageResult, cache: StepCache) -> StageResult:
+        """The stage with its own layers as they were asked for."""
+        epoch = self._options.source_date_epoch
+        if self._options.squash:
+            stage = squashed(plan, stage, self._store)
+        return stage if epoch is None else clamped(plan, stage, epoch, cache)
 
     def finish(
         self,
@@ -190,8 +221,9 @@ class _Build:
         image_id = None
         if references or not files_only:
             image_id = self._keep_image(config, references)
+        descriptor = None
         for form in forms:
-            self._write(form, config, references)
+            descriptor = self._write(form, config, references) or descriptor
         seconds = time.monotonic() - began
         self._reporter.finish(image_id, seconds)
         return BuildResult(
@@ -202,6 +234,7 @@ class _Build:
             steps=self._reporter.results(),
             warnings=self._reporter.warnings(),
             seconds=seconds,
+            descriptor=descriptor,
         )
 
     def _base_image(self, name: str, platform: Platform) -> BaseImage:
@@ -230,16 +263,19 @@ class _Build:
         shown.done()
         return image.id
 
-    def _write(self, form: Output, config: ImageConfig, references: tuple[Reference, ...]) -> None:
+    def _write(
+        self, form: Output, config: ImageConfig, references: tuple[Reference, ...]
+    ) -> Descriptor | None:
+        """Write one form; gives the descriptor of its manifest, where it has one."""
         if form.kind == "image":
-            return
+            return None
         from fastlayer.image.image import Image
         from fastlayer.transport.outputs import write_image
 
         shown = self._reporter.step(f"exporting to {form.kind} {form.destination}")
         image = Image(id=config.digest, config=config)
         names = tuple(_reference(name) for name in form.names) or references
-        write_image(
+        report = write_image(
             self._catalog,
             image,
             kind=form.kind,
@@ -247,8 +283,10 @@ class _Build:
             names=names,
             codec=form.codec,
             level=form.level,
+            annotations={**self._options.annotations, **form.annotations},
         )
         shown.done()
+        return report.descriptors.get(image.id)
 
 
 def _options(arguments: BuildArguments) -> BuildOptions:
@@ -257,10 +295,16 @@ def _options(arguments: BuildArguments) -> BuildOptions:
         raise UsageError(f"network {network} is not known", hint=f"one of {', '.join(NETWORKS)}")
     tags = arguments.get("tags", ())
     platform = arguments.get("platform")
+    build_args = dict(arguments.get("build_args", {}))
+    epoch = arguments.get("source_date_epoch")
+    if epoch is not None:
+        build_args[EPOCH_ARGUMENT] = str(epoch)
+    if build_args.get(EPOCH_ARGUMENT):
+        epoch = parse_epoch(build_args[EPOCH_ARGUMENT])
     secrets = arguments.get("secrets", {})
     return BuildOptions(
         tags=(tags,) if isinstance(tags, str) else tuple(tags),
-        build_args=dict(arguments.get("build_args", {})),
+        build_args=build_args,
         target=arguments.get("target", ""),
         network=network,
         use_cache=not arguments.get("no_cache", False),
@@ -268,7 +312,13 @@ def _options(arguments: BuildArguments) -> BuildOptions:
         platform=parse_platform(platform) if platform else None,
         labels=dict(arguments.get("labels", {})),
         secrets={name: Secret(name, content) for name, content in secrets.items()},
+        agents=dict(arguments.get("ssh", {})),
+        allowed=frozenset(arguments.get("allow", ())),
         run=arguments.get("run", RunSettings()),
+        source_date_epoch=epoch,
+        squash=arguments.get("squash", False),
+        no_cache_stages=frozenset(name.lower() for name in arguments.get("no_cache_filter", ())),
+        annotations=dict(arguments.get("annotations", {})),
     )
 
 

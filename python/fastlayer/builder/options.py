@@ -56,4 +56,16 @@ class BuildOptions(Value):
     """This machine's where it is ``None``."""
     labels: Mapping[str, str] = {}
     secrets: Mapping[str, Secret] = {}
+    agents: Mapping[str, str] = {}
+    """Sockets of SSH agents, by id."""
+    allowed: frozenset[str] = frozenset()
+    """Entitlements: ``security.insecure``."""
     run: RunSettings = RunSettings()
+    source_date_epoch: int | None = None
+    """Seconds since 1970; no time of the image's own is later."""
+    squash: bool = False
+    """Make one layer of all that the build adds to its base."""
+    no_cache_stages: frozenset[str] = frozenset()
+    """Names or numbers of stages all of whose steps run."""
+    annotations: Mapping[str, str] = {}
+    """Of the manifest, in archives of the type ``oci``."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fastlayer.errors import UsageError
 from fastlayer.value import Value
 
@@ -24,6 +26,8 @@ class Output(Value):
     names: tuple[str, ...] = ()
     codec: str | None = None
     level: int | None = None
+    annotations: Mapping[str, str] = {}
+    """Of the manifest; for ``oci`` only."""
 
 
 def parse_output(text: str) -> Output:
@@ -43,7 +47,9 @@ def parse_output(text: str) -> Output:
         key, equals, value = field.partition("=")
         if not equals:
             raise UsageError(f"--output {text}: {field!r} is not KEY=VALUE")
-        fields[key.strip().lower()] = value.strip()
+        key = key.strip()
+        name = key if key.startswith("annotation.") else key.lower()
+        fields[name] = value.strip()
     kind = fields.pop("type", "")
     destination = fields.pop("dest", "")
     if kind in _UNDONE:
@@ -57,6 +63,10 @@ def parse_output(text: str) -> Output:
         raise UsageError("--output type=local needs dest=DIRECTORY")
     names = tuple(name for name in fields.pop("name", "").split(",") if name)
     codec, level = _compression(text, fields)
+    prefix = "annotation."
+    found = {key: fields.pop(key) for key in tuple(fields) if key.startswith(prefix)}
+    if found and kind != "oci":
+        raise UsageError(f"--output {text}: only type=oci has a manifest with annotations")
     if fields:
         raise UsageError(f"--output {text}: the option {next(iter(fields))} is not supported")
     return Output(
@@ -65,6 +75,7 @@ def parse_output(text: str) -> Output:
         names=names,
         codec=codec,
         level=level,
+        annotations={key.removeprefix(prefix): value for key, value in found.items()},
     )
 
 

@@ -226,6 +226,8 @@ class _Planner:
             find_origin=lambda name, where, flag: self._origin(name, where, flag, stage.index),
             default_network=self._options.network,
             secrets=frozenset(self._options.secrets),
+            agents=frozenset(self._options.agents),
+            allowed=self._options.allowed,
         )
 
     def _instruction(

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from fastlayer.oci.descriptor import Descriptor
+from fastlayer.oci.history import HistoryEntry
 from fastlayer.value import Value
+
+
+class StageResult(Value, kw_only=False):
+    """What a stage ends as."""
+
+    chain: tuple[str, ...]
+    history: tuple[HistoryEntry, ...]
 
 
 class StepResult(Value, kw_only=False):
@@ -34,6 +43,8 @@ class BuildResult(Value, kw_only=False):
     """The steps in the order in which they ended."""
     warnings: tuple[str, ...]
     seconds: float
+    descriptor: Descriptor | None = None
+    """Of the manifest, where an archive with one was written: the last such archive's."""
 
     @property
     def cached(self) -> int:

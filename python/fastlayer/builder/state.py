@@ -32,6 +32,10 @@ class StageState:
     default_network: str = "default"
     secrets: frozenset[str] = frozenset()
     """Ids of the secrets that were given."""
+    agents: frozenset[str] = frozenset()
+    """Ids of the SSH agents that were given."""
+    allowed: frozenset[str] = frozenset()
+    """Entitlements that were given."""
     command_is_own: bool = False
     """Whether CMD was set in this stage."""
     steps: list[Step] = field(default_factory=list)

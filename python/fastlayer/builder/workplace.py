@@ -56,6 +56,7 @@ class Workplace:
         self.store = store
         self.context = context
         self.secrets = options.secrets
+        self.agents = options.agents
         self.run_settings = options.run
         self._stage_chain = stage_chain
         self._runner: StepRunner | None = None

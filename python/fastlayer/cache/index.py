@@ -21,7 +21,7 @@ from fastlayer.value import Value
 BUSY_SECONDS = 30.0
 """How long a write waits for another process."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SCHEMA = """
 CREATE TABLE step (
@@ -47,6 +47,12 @@ CREATE TABLE chain_tree (
     chain TEXT PRIMARY KEY,
     tree TEXT NOT NULL,
     used REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE clamped_layer (
+    diff_id TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    clamped TEXT NOT NULL,
+    PRIMARY KEY (diff_id, epoch)
 ) STRICT, WITHOUT ROWID;
 """
 
@@ -178,6 +184,23 @@ class CacheIndex:
             connection.execute(
                 "INSERT OR REPLACE INTO chain_tree (chain, tree, used) VALUES (?, ?, ?)",
                 (chain, tree, time.time()),
+            )
+
+    def clamped(self, diff_id: str, epoch: int) -> str | None:
+        """What a layer became without times after ``epoch`` seconds."""
+        with self._lock:
+            row = self._connection.execute(
+                "SELECT clamped FROM clamped_layer WHERE diff_id = ? AND epoch = ?",
+                (diff_id, epoch),
+            ).fetchone()
+        return None if row is None else str(row[0])
+
+    def remember_clamped(self, diff_id: str, epoch: int, clamped: str) -> None:
+        """Remember it: it follows from the two, so it never changes."""
+        with self._write() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO clamped_layer (diff_id, epoch, clamped) VALUES (?, ?, ?)",
+                (diff_id, epoch, clamped),
             )
 
     def records(self) -> list[StepRecord]:

@@ -23,6 +23,14 @@ PART_NAMES = {
 """How a miss names the part of the key that differs."""
 
 
+class MadeLayer(Protocol):
+    """What the cache asks of a layer that was made."""
+
+    @property
+    def diff_id(self) -> str:
+        """Its name."""
+
+
 class LayerSource(Protocol):
     """What the cache asks of the store."""
 
@@ -31,6 +39,9 @@ class LayerSource(Protocol):
 
     def tree_id(self, chain: Sequence[str]) -> str:
         """The tree id of a chain."""
+
+    def clamp_layer(self, diff_id: str, epoch: int) -> MadeLayer:
+        """The layer without times after ``epoch``."""
 
 
 class StepCache:
@@ -105,6 +116,15 @@ class StepCache:
             self._index.remember_tree(name, record.tree)
             with self._lock:
                 self._trees[name] = record.tree
+
+    def clamp(self, diff_id: str, epoch: int) -> str:
+        """The layer without times after ``epoch`` seconds, made once; gives its DiffID."""
+        known = self._index.clamped(diff_id, epoch)
+        if known is not None and self._store.layer(known) is not None:
+            return known
+        made = self._store.clamp_layer(diff_id, epoch).diff_id
+        self._index.remember_clamped(diff_id, epoch, made)
+        return made
 
     def miss_reason(self, parts: KeyParts, place: str) -> str | None:
         """Why a step was not found: what differs from the last record of the same instruction.

@@ -1,187 +1,72 @@
-"""``fastlayer build``: docker's flags, honoured or refused by name.
+"""``fastlayer build``: from its flags to one call of the builder, and what is told afterwards.
 
 Progress goes to stderr, ``-q`` prints the image's id to stdout, and a RUN's exit code is passed on.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastlayer.cli import build_inputs
+from fastlayer.cli.build_flags import BuildFlags, flags
 from fastlayer.cli.go_flags import GoCommand
-from fastlayer.errors import ContextError, FastlayerError, RunFailedError, UsageError
+from fastlayer.errors import ContextError, FastlayerError, RunFailedError
 
 if TYPE_CHECKING:
     from fastlayer.builder import BuildArguments, BuildResult, RunSettings
 
-UNSUPPORTED = {
-    "--allow": "",
-    "--annotation": "",
-    "--attest": "",
-    "--build-context": "make it a stage of the Dockerfile",
-    "--builder": "there is one builder: this process",
-    "--cache-from": "the cache is the store's own",
-    "--cache-to": "the cache is the store's own",
-    "--call": "",
-    "--cgroup-parent": "",
-    "--cpu-period": "",
-    "--cpu-quota": "",
-    "--cpu-shares": "",
-    "--cpuset-cpus": "",
-    "--cpuset-mems": "",
-    "--isolation": "",
-    "--memory": "",
-    "--memory-swap": "",
-    "--metadata-file": "--iidfile writes the image's id",
-    "--no-cache-filter": "--no-cache runs every step",
-    "--policy": "",
-    "--security-opt": "",
-    "--source-date-epoch": "",
-    "--ssh": "",
-    "--volume": "use RUN --mount=type=cache or bind in the Dockerfile",
-}
-"""Flags of docker's build that take a value and are refused, each with what to do instead."""
-
-UNSUPPORTED_SWITCHES = {
-    "--check": "",
-    "--compress": "a local build sends no context",
-    "--pull": "fastlayer load the newer base image first",
-    "--push": "write an archive with -o type=oci,dest=FILE, and push that",
-    "--squash": "",
-}
-"""The same without a value."""
-
-_Function = TypeVar("_Function", bound=Callable[..., object])
-
-
-def _refuse(context: click.Context, parameter: click.Parameter, value: object) -> None:
-    if value in (None, (), False) or context.resilient_parsing:
-        return
-    flag = parameter.opts[0]
-    hint = {**UNSUPPORTED, **UNSUPPORTED_SWITCHES}[flag]
-    raise UsageError(f"build {flag} is not supported", hint=hint or None)
-
-
-def _refused(function: _Function) -> _Function:
-    """Add the refused flags, hidden, so that each is refused by its name."""
-    short = {"--memory": ("-m",), "--volume": ("-v",)}
-    for flag in UNSUPPORTED:
-        names = (flag, *short.get(flag, ()))
-        function = click.option(
-            *names, multiple=True, hidden=True, expose_value=False, callback=_refuse
-        )(function)
-    for flag in UNSUPPORTED_SWITCHES:
-        function = click.option(
-            flag, is_flag=True, hidden=True, expose_value=False, callback=_refuse
-        )(function)
-    return function
-
-
-def _only_false(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
-    if value is not None and value.lower() not in {"false", "0", "disabled"}:
-        raise UsageError(
-            f"build {parameter.opts[0]}={value} is not supported",
-            hint=f"leave it out, or give {parameter.opts[0]}=false",
-        )
-
 
 @click.command("build", cls=GoCommand, short_help="Build an image from a Dockerfile")
 @click.argument("context", metavar="PATH|-")
-@click.option("-t", "--tag", "tags", multiple=True, metavar="NAME", help="Name of the image.")
-@click.option("-f", "--file", "file", metavar="FILE", help="The Dockerfile, or - for stdin.")
-@click.option("--build-arg", "build_args", multiple=True, metavar="K[=V]", help="Value of an ARG.")
-@click.option("--target", default="", metavar="STAGE", help="The stage to build.")
-@click.option("--no-cache", is_flag=True, help="Run every step.")
-@click.option(
-    "--cache-mode",
-    type=click.Choice(["content", "strict"]),
-    default="content",
-    help="Whether steps depend on the content below them, or on its very layers.",
-)
-@click.option(
-    "--network",
-    type=click.Choice(["default", "host", "none"]),
-    default="default",
-    help="Network of RUN.",
-)
-@click.option("--platform", metavar="OS/ARCH", help="Platform of the image.")
-@click.option("--label", "labels", multiple=True, metavar="K=V", help="Label of the image.")
-@click.option(
-    "--secret", "secrets", multiple=True, metavar="id=…,src=FILE|env=NAME", help="A secret."
-)
-@click.option("--add-host", "hosts", multiple=True, metavar="NAME:IP", help="A host of RUN.")
-@click.option("--shm-size", metavar="SIZE", help="Size of /dev/shm in RUN.")
-@click.option("--ulimit", "ulimits", multiple=True, metavar="N=S[:H]", help="A limit of RUN.")
-@click.option("-o", "--output", "outputs", multiple=True, metavar="SPEC", help="Other outputs.")
-@click.option("--iidfile", metavar="FILE", help="Write the image's id to a file.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the image's id only.")
-@click.option(
-    "--progress",
-    type=click.Choice(["auto", "plain", "tty", "rawjson", "quiet", "none"]),
-    default=None,
-    help="How progress is shown.",
-)
-@click.option("--load", is_flag=True, hidden=True, expose_value=False)
-@click.option("--rm", is_flag=True, hidden=True, expose_value=False)
-@click.option("--force-rm", is_flag=True, hidden=True, expose_value=False)
-@click.option("--provenance", hidden=True, expose_value=False, callback=_only_false)
-@click.option("--sbom", hidden=True, expose_value=False, callback=_only_false)
-@_refused
+@flags
 @click.pass_context
-def command(
-    ctx: click.Context,
-    context: str,
-    tags: tuple[str, ...],
-    file: str | None,
-    build_args: tuple[str, ...],
-    target: str,
-    no_cache: bool,
-    cache_mode: str,
-    network: str,
-    platform: str | None,
-    labels: tuple[str, ...],
-    secrets: tuple[str, ...],
-    hosts: tuple[str, ...],
-    shm_size: str | None,
-    ulimits: tuple[str, ...],
-    outputs: tuple[str, ...],
-    iidfile: str | None,
-    quiet: bool,
-    progress: str | None,
-) -> None:
+def command(ctx: click.Context, /, context: str, **values: Any) -> None:
     """Build an image from a Dockerfile.
 
     PATH is the directory that COPY and ADD take from; - reads a Dockerfile from stdin and has no
     files.
     """
-    if os.environ.get("SOURCE_DATE_EPOCH"):
-        raise UsageError(
-            "SOURCE_DATE_EPOCH is set, and clamping times to it is not supported",
-            hint="unset SOURCE_DATE_EPOCH",
-        )
-    mode = "quiet" if quiet else progress or os.environ.get("BUILDKIT_PROGRESS") or "auto"
-    directory, dockerfile = _sources(context, file)
+    given = BuildFlags(**values)
+    mode = "quiet" if given.quiet else given.progress or os.environ.get("BUILDKIT_PROGRESS")
+    directory, dockerfile = _sources(context, given.file)
+    arguments = _arguments(given)
+    arguments["dockerfile"] = dockerfile
+    result = _build(ctx, directory, mode or "auto", arguments)
+    _tell(result, given)
+
+
+def _arguments(given: BuildFlags) -> BuildArguments:
     arguments: BuildArguments = {
-        "tags": tags,
-        "dockerfile": dockerfile,
-        "build_args": _pairs(build_args, os.environ),
-        "target": target,
-        "network": network,
-        "no_cache": no_cache,
-        "strict_cache": cache_mode == "strict",
-        "platform": platform,
-        "labels": _pairs(labels, {}),
-        "secrets": _read_secrets(secrets),
-        "outputs": outputs,
+        "tags": given.tags,
+        "build_args": build_inputs.read_pairs(given.build_args, os.environ),
+        "target": given.target,
+        "network": given.network,
+        "no_cache": given.no_cache,
+        "no_cache_filter": build_inputs.read_list(given.no_cache_filter),
+        "strict_cache": given.cache_mode == "strict",
+        "platform": given.platform,
+        "labels": build_inputs.read_pairs(given.labels, {}),
+        "annotations": build_inputs.read_annotations(given.annotations),
+        "secrets": build_inputs.read_secrets(given.secrets),
+        "ssh": build_inputs.read_agents(given.ssh),
+        "allow": build_inputs.read_allowed(given.allow),
+        "outputs": given.outputs,
+        "squash": given.squash,
     }
-    if hosts or shm_size or ulimits:
-        arguments["run"] = _run_settings(hosts, shm_size, ulimits)
-    result = _build(ctx, directory, mode, arguments)
-    _tell(result, iidfile, quiet=quiet)
+    epoch = given.source_date_epoch or os.environ.get("SOURCE_DATE_EPOCH")
+    if epoch and (given.source_date_epoch or "SOURCE_DATE_EPOCH" not in arguments["build_args"]):
+        from fastlayer.builder.own_layers import parse_epoch
+
+        name = "--source-date-epoch" if given.source_date_epoch else "SOURCE_DATE_EPOCH"
+        arguments["source_date_epoch"] = parse_epoch(epoch, name)
+    if given.hosts or given.shm_size or given.ulimits:
+        arguments["run"] = _run_settings(given)
+    return arguments
 
 
 def _build(
@@ -203,29 +88,50 @@ def _build(
         shown.close()
 
 
-def _run_settings(
-    hosts: tuple[str, ...], shm_size: str | None, ulimits: tuple[str, ...]
-) -> RunSettings:
+def _run_settings(given: BuildFlags) -> RunSettings:
     from fastlayer.builder import RunSettings
     from fastlayer.cli.container_request import read_size, read_ulimits
     from fastlayer.container.network import parse_extra_host
 
     return RunSettings(
-        extra_hosts=tuple(parse_extra_host(text) for text in hosts),
-        shm_size=read_size(shm_size, "--shm-size") if shm_size else None,
-        ulimits=read_ulimits(ulimits),
+        extra_hosts=tuple(parse_extra_host(text) for text in given.hosts),
+        shm_size=read_size(given.shm_size, "--shm-size") if given.shm_size else None,
+        ulimits=read_ulimits(given.ulimits),
     )
 
 
-def _tell(result: BuildResult, iidfile: str | None, *, quiet: bool) -> None:
-    if iidfile is not None:
-        try:
-            with open(iidfile, "w", encoding="ascii") as stream:
-                stream.write(result.config_digest)
-        except OSError as error:
-            raise FastlayerError(f"--iidfile {iidfile}: {error.strerror}") from error
-    if quiet and result.image_id is not None:
+def _tell(result: BuildResult, given: BuildFlags) -> None:
+    if given.iidfile is not None:
+        _write("--iidfile", given.iidfile, result.config_digest)
+    if given.metadata_file is not None:
+        text = json.dumps(_metadata(result), indent=2, ensure_ascii=False) + "\n"
+        _write("--metadata-file", given.metadata_file, text)
+    if given.quiet and result.image_id is not None:
         click.echo(result.image_id)
+
+
+def _metadata(result: BuildResult) -> dict[str, object]:
+    """What buildx writes, as far as there is such a thing here, sorted by key."""
+    descriptor = result.descriptor
+    found: dict[str, object] = {
+        "containerimage.config.digest": result.config_digest,
+        "containerimage.digest": result.config_digest if descriptor is None else descriptor.digest,
+    }
+    if descriptor is not None:
+        found["containerimage.descriptor"] = descriptor.to_value()
+    if result.tags:
+        found["image.name"] = ",".join(result.tags)
+    if result.warnings:
+        found["buildx.build.warnings"] = list(result.warnings)
+    return dict(sorted(found.items()))
+
+
+def _write(flag: str, path: str, text: str) -> None:
+    try:
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise FastlayerError(f"{flag} {path}: {error.strerror}") from error
 
 
 def _sources(context: str, file: str | None) -> tuple[str | None, str | bytes | None]:
@@ -249,44 +155,3 @@ def _sources(context: str, file: str | None) -> tuple[str | None, str | bytes | 
 def _is_archive(data: bytes) -> bool:
     heads = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
     return data.startswith(heads) or data[257:262] == b"ustar"
-
-
-def _pairs(texts: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:
-    """``K=V`` texts; a ``K`` alone is looked up, and left out where it is not set."""
-    found = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not key:
-            raise UsageError(f"{text!r} has no name in front of the =")
-        if equals:
-            found[key] = value
-        elif key in environment:
-            found[key] = environment[key]
-    return found
-
-
-def _read_secrets(texts: Sequence[str]) -> dict[str, bytes]:
-    """Secrets by id, from files and variables."""
-    found = {}
-    for text in texts:
-        fields = dict(field.partition("=")[::2] for field in text.split(","))
-        kind = fields.pop("type", "")
-        identity = fields.pop("id", "")
-        path = fields.pop("src", "") or fields.pop("source", "")
-        variable = fields.pop("env", "")
-        if not identity or fields or kind not in {"", "file", "env"}:
-            raise UsageError(
-                f"--secret {text} is not understood", hint="write id=NAME,src=FILE or ,env=NAME"
-            )
-        if variable or (not path and (kind == "env" or identity in os.environ)):
-            name = variable or identity
-            if name not in os.environ:
-                raise UsageError(f"--secret {text}: the variable {name} is not set")
-            found[identity] = os.environb[os.fsencode(name)]
-            continue
-        try:
-            with open(path or identity, "rb") as stream:
-                found[identity] = stream.read()
-        except OSError as error:
-            raise UsageError(f"--secret {text}: {path or identity}: {error.strerror}") from error
-    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from fastlayer.errors import StoreIOError, UsageError
@@ -28,6 +29,7 @@ def write_image(
     names: tuple[Reference, ...] = (),
     codec: str | None = None,
     level: int | None = None,
+    annotations: Mapping[str, str] | None = None,
 ) -> SaveReport:
     """Write an image.
 
@@ -46,6 +48,8 @@ def write_image(
     codec, level:
         Of its layers there: ``gzip`` (default), ``zstd`` or ``none``; level None is the codec's
         default.
+    annotations:
+        Of the manifest; ``oci`` only has one that may have some.
 
     Raises
     ------
@@ -62,10 +66,17 @@ def write_image(
         if isinstance(destination, int):
             raise UsageError("output type local needs a directory")
         return _write_directory(catalog, image, Path(destination))
+    options = SaveOptions(
+        codec=codec or "gzip",
+        level=level,
+        family=Family.DOCKER if kind == "docker" else Family.OCI,
+        docker_files=kind == "docker",
+        annotations=dict(annotations or {}) if kind == "oci" else {},
+    )
     if isinstance(destination, int):
-        return _write_stream(catalog, image, kind, destination, names, codec, level)
+        return _write_stream(catalog, image, kind, destination, names, options)
     with new_file(Path(destination)) as descriptor:
-        return _write_stream(catalog, image, kind, descriptor, names, codec, level)
+        return _write_stream(catalog, image, kind, descriptor, names, options)
 
 
 def _write_stream(
@@ -74,18 +85,11 @@ def _write_stream(
     kind: str,
     descriptor: int,
     names: tuple[Reference, ...],
-    codec: str | None,
-    level: int | None,
+    options: SaveOptions,
 ) -> SaveReport:
     if kind == "tar":
         catalog.store.write_tree_tar(image.chain, descriptor)
         return SaveReport()
-    options = SaveOptions(
-        codec=codec or "gzip",
-        level=level,
-        family=Family.DOCKER if kind == "docker" else Family.OCI,
-        docker_files=kind == "docker",
-    )
     return save(catalog, (Selection(image, names),), descriptor, options)
 
 

@@ -45,20 +45,24 @@ class SaveOptions:
 
     ``codec`` None keeps an image's own manifest where that can be done, and is gzip otherwise;
     ``level`` None is the codec's default. ``docker_files`` are manifest.json and repositories.
+    ``annotations`` are of manifests that are made anew.
     """
 
     codec: str | None = None
     level: int | None = None
     family: Family = Family.OCI
     docker_files: bool = True
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class SaveReport:
-    """What was written: manifest digests by image id, and ids that had to get a new manifest."""
+    """What was written: manifest digests and descriptors by image id, and ids that had to get a
+    new manifest."""
 
     manifests: Mapping[str, str] = field(default_factory=dict)
     rewritten: tuple[str, ...] = ()
+    descriptors: Mapping[str, Descriptor] = field(default_factory=dict)
 
 
 def save(
@@ -107,6 +111,7 @@ class _LayoutWriter:
         self._written: set[str] = set()
         self._exported: dict[str, tuple[str, int]] = {}
         self._manifests: dict[str, str] = {}
+        self._descriptors: dict[str, Descriptor] = {}
         self._rewritten: list[str] = []
 
     def write(self, selections: Sequence[Selection]) -> SaveReport:
@@ -126,7 +131,7 @@ class _LayoutWriter:
         if self._options.docker_files and any(selection.names for selection in selections):
             output.file("repositories", encode(_repositories(selections)))
         output.finish()
-        return SaveReport(self._manifests, tuple(self._rewritten))
+        return SaveReport(self._manifests, tuple(self._rewritten), self._descriptors)
 
     def _image(self, image: Image) -> Manifest:
         kept = image.manifest if self._options.codec is None else None
@@ -141,6 +146,12 @@ class _LayoutWriter:
         self._document(image.raw_config)
         self._document(manifest.to_json())
         self._manifests[image.id] = manifest.digest
+        self._descriptors[image.id] = Descriptor(
+            media_type=manifest.media_type,
+            digest=manifest.digest,
+            size=len(manifest.to_json()),
+            annotations=manifest.annotations,
+        )
         return manifest
 
     def _available(self, layer: Descriptor) -> bool:
@@ -177,7 +188,10 @@ class _LayoutWriter:
             size=len(image.raw_config),
         )
         return Manifest(
-            media_type=manifest_media_type(options.family), config=config, layers=tuple(layers)
+            media_type=manifest_media_type(options.family),
+            config=config,
+            layers=tuple(layers),
+            annotations=options.annotations,
         )
 
     def _exported_layer(self, diff_id: str, codec: str) -> tuple[str, int]:

@@ -193,9 +193,12 @@ def test_run_mounts_and_network() -> None:
     [
         (
             "FROM debian\nRUN --security=insecure x\n",
-            "RUN --security=insecure is not",
+            "RUN --security=insecure is not allowed",
         ),
-        ("FROM debian\nRUN --mount=type=ssh x\n", "Dockerfile:2: RUN --mount=type=ssh is not"),
+        (
+            "FROM debian\nRUN --mount=type=ssh,required x\n",
+            "Dockerfile:2: the SSH agent default is required",
+        ),
         ("FROM debian\nRUN --mount=type=tmpfs,target=/ x\n", "the target cannot be /"),
         (
             "FROM debian\nRUN --mount=type=secret,id=s,required=true x\n",

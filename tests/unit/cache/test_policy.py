@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from fastlayer.cache.index import StepRecord
@@ -13,12 +14,19 @@ from fastlayer.cache.policy import StepCache
 PARTS = KeyParts("t0", ("RUN", "make"), ("a",), ("env A=1",))
 
 
+class Clamped(NamedTuple):
+    """Stands for what is known of a layer."""
+
+    diff_id: str
+
+
 class Layers:
     """Stands for the store: which layers there are, and how often a tree was hashed."""
 
     def __init__(self, *diff_ids: str) -> None:
         self.diff_ids = set(diff_ids)
         self.hashed = 0
+        self.clamped = 0
 
     def layer(self, diff_id: str) -> object | None:
         return diff_id if diff_id in self.diff_ids else None
@@ -26,6 +34,12 @@ class Layers:
     def tree_id(self, chain: Sequence[str]) -> str:
         self.hashed += 1
         return "tree of " + ",".join(chain)
+
+    def clamp_layer(self, diff_id: str, epoch: int) -> Clamped:
+        self.clamped += 1
+        made = Clamped(f"{diff_id} at {epoch}")
+        self.diff_ids.add(made.diff_id)
+        return made
 
 
 @pytest.fixture
@@ -116,3 +130,14 @@ def test_reasons_of_a_miss(path: Path, change: dict[str, object], reason: str) -
     assert cache.miss_reason(PARTS, "p") is None
     cache.record(record(PARTS, "d1"), ["d1"])
     assert cache.miss_reason(PARTS.replace(**change), "p") == reason
+
+
+def test_a_layer_is_clamped_once_for_each_time(path: Path) -> None:
+    layers = Layers("d1")
+    cache = StepCache(layers, path)
+    assert [cache.clamp("d1", epoch) for epoch in (5, 5, 7)] == ["d1 at 5", "d1 at 5", "d1 at 7"]
+    assert layers.clamped == 2
+    cache.close()
+    layers.diff_ids.discard("d1 at 5")
+    assert StepCache(layers, path).clamp("d1", 5) == "d1 at 5"
+    assert layers.clamped == 3

@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import pytest
-from fastlayer.cli.build_command import UNSUPPORTED, UNSUPPORTED_SWITCHES
+from fastlayer.cli.build_flags import UNSUPPORTED, UNSUPPORTED_SWITCHES
 from fastlayer.cli.main import main
 
 
@@ -46,6 +46,12 @@ def test_short_forms_are_refused_by_the_long_name(capsys: pytest.CaptureFixture[
         (("--secret", "nothing", "."), "--secret nothing is not understood"),
         (("--secret", "id=a,env=NOT_SET_ANYWHERE", "."), "NOT_SET_ANYWHERE is not set"),
         (("--secret", "id=a,src=/nowhere", "."), "/nowhere: No such file or directory"),
+        (("--annotation", "a=b", "."), "no output with an OCI manifest is written"),
+        (("--annotation", "index:a=b", "."), "an annotation of the index is not supported"),
+        (("--allow", "device", "."), "--allow device is not supported"),
+        (("--ssh", "default=/nowhere", "."), "/nowhere: No such file or directory"),
+        (("--ssh", "default=/etc/passwd", "."), "/etc/passwd is not the socket of an agent"),
+        (("--build-context", "x", "."), "--build-context x is not understood"),
         (("--build-arg", "=x", "."), "'=x' has no name in front of the ="),
     ],
 )
@@ -63,13 +69,15 @@ def test_an_unknown_flag_is_an_error(capsys: pytest.CaptureFixture[str]) -> None
     assert "--no-such-flag" in text
 
 
-def test_source_date_epoch_is_not_dropped_silently(
+def test_a_wrong_source_date_epoch(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
-    code, text = run(capsys, ".")
-    assert code == 125
-    assert "SOURCE_DATE_EPOCH is set" in text
+    for flag in ("yesterday", "-1", "1.5", "253402300800"):
+        code, text = run(capsys, f"--source-date-epoch={flag}", ".")
+        assert code == 125
+        assert text.startswith(f"error: --source-date-epoch={flag} is not a number of seconds")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "now")
+    assert "SOURCE_DATE_EPOCH=now is not a number" in run(capsys, ".")[1]
 
 
 @pytest.fixture(autouse=True)

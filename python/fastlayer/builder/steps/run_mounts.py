@@ -21,10 +21,11 @@ from pathlib import Path
 from types import TracebackType
 
 from fastlayer.builder.graph import FromContext, Origin, PlannedMount, RunStep
+from fastlayer.builder.ssh_agent import AgentSocket
 from fastlayer.builder.workplace import Workplace
 from fastlayer.cache.keys import digest
 from fastlayer.container.mounts import Mount
-from fastlayer.dockerfile import BindMount, CacheMount, SecretMount, TmpfsMount
+from fastlayer.dockerfile import BindMount, CacheMount, SecretMount, SshMount, TmpfsMount
 from fastlayer.errors import BuildError
 from fastlayer.store import CopyOperation
 
@@ -33,6 +34,7 @@ _TREE = b"/tree/"
 _WILDCARD = re.compile(r"[*?\[\\]")
 _CACHE_MODE = 0o755
 _SECRET_MODE = 0o400
+_AGENT_MODE = 0o600
 _SCRIPT_MODE = 0o755
 
 
@@ -59,6 +61,10 @@ def mount_parts(
                 given = mount.id in workplace.secrets
                 owner = f"{mount.mode} {mount.uid} {mount.gid}"
                 specifications.append(f"secret {mount.id} {target} {mount.env} {owner} {given}")
+            case SshMount():
+                given = mount.id in workplace.agents
+                owner = f"{mount.mode} {mount.uid} {mount.gid}"
+                specifications.append(f"ssh {mount.id} {target} {owner} {given}")
     return tuple(inputs), tuple(specifications)
 
 
@@ -117,6 +123,8 @@ class MountSet:
                 return [Mount("tmpfs", planned.target, options=("nosuid", "nodev", *size))]
             case SecretMount():
                 return self._secret(planned, planned.mount)
+            case SshMount():
+                return self._agent(planned, planned.mount)
         raise BuildError(f"{self._step.place}: a mount of this type is not supported")
 
     def _bind(self, planned: PlannedMount, mount: BindMount) -> Mount:
@@ -216,14 +224,28 @@ class MountSet:
         path = self._memory_file(mount.id, secret.content, mode, mount.uid or 0, mount.gid or 0)
         return [_file_mount(path, planned.target)]
 
-    def _memory_file(self, name: str, content: bytes, mode: int, uid: int, gid: int) -> Path:
+    def _agent(self, planned: PlannedMount, mount: SshMount) -> list[Mount]:
+        agent = self._workplace.agents.get(mount.id)
+        if agent is None:
+            return []
+        memory = self._memory_directory()
+        path = memory / f"agent.{len(list(memory.iterdir()))}"
+        mode = _AGENT_MODE if mount.mode is None else mount.mode
+        made = AgentSocket(agent, path, mode=mode, uid=mount.uid or 0, gid=mount.gid or 0)
+        self._cleanup.callback(made.close)
+        self.environment.setdefault("SSH_AUTH_SOCK", planned.target)
+        return [Mount("bind", planned.target, str(path), is_directory=False)]
+
+    def _memory_directory(self) -> Path:
         if self._memory is None:
             below = _MEMORY if os.access(_MEMORY, os.W_OK) else str(self._staging())
             self._memory = Path(tempfile.mkdtemp(prefix="fastlayer-", dir=below))
             self._cleanup.callback(shutil.rmtree, self._memory, ignore_errors=True)
-        path = self._memory / digest(
-            b"memory file", [(name, str(len(list(self._memory.iterdir()))))]
-        )
+        return self._memory
+
+    def _memory_file(self, name: str, content: bytes, mode: int, uid: int, gid: int) -> Path:
+        memory = self._memory_directory()
+        path = memory / digest(b"memory file", [(name, str(len(list(memory.iterdir()))))])
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)

@@ -7,10 +7,10 @@ content of what is mounted. What it cannot depend on (proxies, cache mounts, sec
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fastlayer.builder.graph import Place, PlannedMount, RunStep, Script
-from fastlayer.builder.state import StageState, clean_path, unsupported
+from fastlayer.builder.state import StageState, clean_path
 from fastlayer.builder.steps.config_step import with_shell
 from fastlayer.builder.workplace import Prepared, Workplace
 from fastlayer.cache.keys import KeyParts
@@ -31,6 +31,9 @@ from fastlayer.store import LayerInfo
 
 SCRIPT_DIRECTORY = "/dev/pipes"
 """Where a heredoc that is a script is mounted."""
+
+AGENT_PATH = "/run/buildkit/ssh_agent"
+"""Where the sockets of SSH agents are mounted, with a number at the end."""
 
 LONGEST_SHOWN = 160
 """Characters of an instruction that an error shows."""
@@ -59,8 +62,13 @@ def plan(instruction: Run, written: str, state: StageState, place: Place) -> Non
     DockerfileError
         It asks for what is not supported.
     """
-    if instruction.security != "sandbox":
-        raise unsupported(f"RUN --security={instruction.security}", place)
+    if instruction.security == "insecure" and "security.insecure" not in state.allowed:
+        raise DockerfileError(
+            "RUN --security=insecure is not allowed in this build",
+            file=place.file,
+            line=place.line,
+            hint="allow it with --allow security.insecure",
+        )
     _require_host(state.platform, place)
     command, script, shown = _command(instruction)
     arguments = with_shell(command, state.shell)
@@ -82,8 +90,9 @@ def plan(instruction: Run, written: str, state: StageState, place: Place) -> Non
             user=state.runtime.user,
             network=state.default_network if network == "default" else network,
             platform=state.platform,
-            mounts=tuple(_mount(mount, state, place) for mount in instruction.mounts),
+            mounts=_mounts(instruction.mounts, state, place),
             script=script,
+            insecure=instruction.security == "insecure",
         )
     )
 
@@ -108,6 +117,7 @@ def prepare(
         f"directory {step.working_directory}",
         f"network {network}",
         f"platform {step.platform}",
+        *(("security insecure",) if step.insecure else ()),
         *specifications,
         *workplace.run_settings.key_parts(),
     )
@@ -145,6 +155,7 @@ def _perform(
             extra_hosts=settings.extra_hosts,
             shm_size=DEFAULT_SHM_SIZE if settings.shm_size is None else settings.shm_size,
             ulimits=settings.ulimits,
+            privileged=step.insecure,
         )
         try:
             result = runner.run(chain, specification, output)
@@ -186,9 +197,33 @@ def _summary(text: str) -> str:
     return lines[0] + ("..." if len(lines) > 1 else "")
 
 
+def _mounts(mounts: Sequence[Mount], state: StageState, place: Place) -> tuple[PlannedMount, ...]:
+    planned = []
+    agents = 0
+    for mount in mounts:
+        if isinstance(mount, SshMount):
+            planned.append(_agent(mount, agents, state, place))
+            agents += 1
+        else:
+            planned.append(_mount(mount, state, place))
+    return tuple(planned)
+
+
+def _agent(mount: SshMount, number: int, state: StageState, place: Place) -> PlannedMount:
+    if mount.required and mount.id not in state.agents:
+        raise DockerfileError(
+            f"the SSH agent {mount.id} is required and was not given",
+            file=place.file,
+            line=place.line,
+            hint=f"give it with --ssh {mount.id}",
+        )
+    target = mount.target or f"{AGENT_PATH}.{number}"
+    if not target.startswith("/"):
+        target = f"{state.working_directory}/{target}"
+    return PlannedMount(mount, clean_path(target), None)
+
+
 def _mount(mount: Mount, state: StageState, place: Place) -> PlannedMount:
-    if isinstance(mount, SshMount):
-        raise unsupported("RUN --mount=type=ssh", place)
     target = clean_path(f"{state.working_directory}/{mount.target}") if mount.target else ""
     if mount.target.startswith("/"):
         target = clean_path(mount.target)
