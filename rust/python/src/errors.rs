@@ -52,8 +52,22 @@ pub fn convert(py: Python<'_>, error: Error) -> PyErr {
         Error::Format { .. } => make(py, "StoreFormatError", &message, None, None),
         Error::Conflict { .. } => make(py, "ConflictError", &message, None, None),
         Error::Interrupted => make(py, "Interrupted", &message, None, None),
-        Error::Source { .. } => make(py, "ContextError", &message, None, None),
+        Error::Source { ref detail, .. } => {
+            make(py, "ContextError", &message, source_hint(detail), None)
+        }
         _ => make(py, "StoreError", &message, None, None),
+    }
+}
+
+fn source_hint(detail: &str) -> Option<&'static str> {
+    if detail.contains("build context") {
+        Some("sources are looked for in the build context, less what its .dockerignore leaves out")
+    } else if detail.ends_with("permission denied") {
+        Some("make it readable, or leave it out with .dockerignore")
+    } else if detail.contains("changed") {
+        Some("run the command again when nothing writes to it")
+    } else {
+        None
     }
 }
 

@@ -149,9 +149,19 @@ impl From<fastlayer_context::Error> for Error {
                 Self::format(format!("pattern {pattern:?}"), reason)
             }
             _ => match error {
+                Context::FileSystem(error) if is_forbidden(&error) => {
+                    let (operation, path, _) = error.into_parts();
+                    named(&path, &format!("cannot {operation}: permission denied"))
+                }
                 Context::FileSystem(error) => error.into(),
                 other => Self::format("build context", other),
             },
         }
     }
+}
+
+/// The user may not read it: that is about the context, not about the store.
+fn is_forbidden(error: &fastlayer_fs::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(error.errno(), Some(Errno::ACCESS | Errno::PERM))
 }
