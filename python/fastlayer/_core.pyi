@@ -44,6 +44,23 @@ class Change:
     reasons: tuple[str, ...]
 
 @final
+class Collected:
+    """What a collection removed, or would remove."""
+
+    freed: int  # bytes of disk
+    layers: builtins.list[str]
+    blobs: builtins.list[str]
+    objects: int
+    segments: int
+    postponed: bool  # contents stayed, since layers were being made all the time
+
+@final
+class Lease:
+    """Keeps what is used and made from being collected until it is released."""
+
+    def release(self) -> None: ...
+
+@final
 class Problem:
     """One finding of fsck."""
 
@@ -171,9 +188,11 @@ class Store:
     def sync(self) -> None:
         """All that was published is durable when this returns."""
     def layers(self) -> builtins.list[str]: ...
-    def remove_layers_except(self, keep: Callable[[], Sequence[str]]) -> int:
-        """Garbage collection of layers and documents; gives the bytes freed. ``keep`` is called
-        once writers are locked out, so that it cannot miss what one of them has just named."""
+    def lease(self) -> Lease:
+        """Keeps what is used and made through this store from being collected."""
+    def collect(self, keep: Callable[[], Sequence[str]], *, dry_run: bool = False) -> Collected:
+        """Garbage collection of layers and documents. ``keep`` is called twice, the second time
+        when what it did not name is out of sight: what it names then comes back."""
     def fsck(self) -> builtins.list[Problem]: ...
 
 @final

@@ -12,8 +12,9 @@ inside trees are bytes without a leading slash; the root is ``b""``.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 try:
@@ -32,9 +33,11 @@ Entry = _core.Entry
 LayerInfo = _core.LayerInfo
 MountNamespace = _core.MountNamespace
 Problem = _core.Problem
+Collected = _core.Collected
 
 __all__ = [
     "Change",
+    "Collected",
     "Context",
     "CopyOperation",
     "CopySource",
@@ -333,13 +336,40 @@ class Store:
         """The DiffIDs of all layers in the store, sorted."""
         return self._core.layers()
 
-    def remove_layers_except(self, keep: Callable[[], Sequence[str]]) -> int:
-        """Remove every layer and document that ``keep`` does not name; gives the bytes freed.
+    @contextlib.contextmanager
+    def lease(self) -> Iterator[None]:
+        """Keep what is used and made through this store from being collected, while it lasts.
 
-        ``keep`` gives digests of layers and documents. It is called once writers are locked out,
-        so that it cannot miss what one of them has just named.
+        Layers and documents are meant. Something else must name them by the end, a ref as a rule.
+        Leases of one store may overlap and nest. It ends with the process at the latest.
         """
-        return self._core.remove_layers_except(keep)
+        lease = self._core.lease()
+        try:
+            yield
+        finally:
+            lease.release()
+
+    def collect(self, keep: Callable[[], Sequence[str]], *, dry_run: bool = False) -> Collected:
+        """Remove every layer and document that neither ``keep`` nor a lease names.
+
+        Parameters
+        ----------
+        keep:
+            Gives digests of layers and documents. It is called twice, the second time when what
+            it did not name is out of sight: what it names then comes back.
+        dry_run:
+            Whether to tell only what would be removed now.
+
+        Raises
+        ------
+        CorruptError
+            A layer that is kept is damaged; nothing was removed.
+        """
+        return self._core.collect(keep, dry_run=dry_run)
+
+    def remove_layers_except(self, keep: Callable[[], Sequence[str]]) -> int:
+        """As :meth:`collect`; gives the bytes freed."""
+        return self.collect(keep).freed
 
     def fsck(self) -> builtins.list[Problem]:
         """Check names, hashes, recipes and checkouts; an empty list is a clean store."""

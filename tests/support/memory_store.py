@@ -7,12 +7,14 @@ only the root directory, where refs are files, is real.
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import hashlib
 import io
 import lzma
 import os
 import tarfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -45,6 +47,10 @@ class MemoryStore:
 
     def as_store(self) -> Store:
         return cast(Store, self)
+
+    @contextlib.contextmanager
+    def lease(self) -> Iterator[None]:
+        yield
 
     def put_document(self, data: bytes) -> str:
         self.blobs[digest_of(data)] = data

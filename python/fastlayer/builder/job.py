@@ -133,9 +133,10 @@ def build(
     opened = store if store is not None else Store()
     reporter = Reporter(progress if progress is not None else QuietRenderer())
     work = _Build(opened, options, reporter, root, text)
-    plan = work.plan()
-    stage = work.execute(plan)
-    return work.finish(plan, stage, references, forms, began)
+    with opened.lease():  # until the ref is written nothing else names the layers
+        plan = work.plan()
+        stage = work.execute(plan)
+        return work.finish(plan, stage, references, forms, began)
 
 
 class _Build:
@@ -244,6 +245,7 @@ class _Build:
             if self._catalog.find(name) is not None:
                 raise BuildError(str(error), hint=error.hint) from error
             raise
+        self._catalog.size(image)  # so that the lease names its layers, and a lost one is told now
         if name in {image.id, image.id.removeprefix("sha256:")}:
             return BaseImage(name, name, image.config)
         reference = parse_reference(name).with_default_tag().canonical

@@ -62,6 +62,11 @@ def commit(store: Store, container: Container, request: CommitRequest) -> Image:
     ContainerError
         It cannot be paused.
     """
+    with store.lease():  # until the ref is written nothing else names the layers
+        return _commit(store, container, request)
+
+
+def _commit(store: Store, container: Container, request: CommitRequest) -> Image:
     reference = parse_reference(request.name) if request.name else None
     base = container.config.image_config()
     apply_changes(base, request.changes)  # what is wrong with them is said before anything is done

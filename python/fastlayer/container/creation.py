@@ -161,10 +161,12 @@ def create(store: Store, image: Image, request: CreateRequest) -> Container:
             f"cannot create a container in {store.root}: {error.strerror}", errno=error.errno
         ) from error
     try:
-        rootfs.make_upper(store, image.chain, container.directory)
-        for volume in config.volumes:
-            _seed(store, image.chain, container.directory / "volumes" / volume.name, volume.target)
-        return registry.publish(container)
+        with store.lease():  # until the container can be seen, an image that is removed meanwhile
+            rootfs.make_upper(store, image.chain, container.directory)
+            for volume in config.volumes:
+                place = container.directory / "volumes" / volume.name
+                _seed(store, image.chain, place, volume.target)
+            return registry.publish(container)
     except BaseException:
         registry.remove(container)
         raise

@@ -111,10 +111,11 @@ def _load(
     catalog: ImageCatalog, parts: Parts, platform: Platform | None, progress: Progress | None
 ) -> tuple[LoadedImage, ...]:
     images = _read(parts, platform)
-    for image in images:
-        for layer in image.layers:
-            _import_layer(catalog, parts, layer, progress)
-    return tuple(_keep(catalog, image) for image in images)
+    with catalog.store.lease():  # until the refs are written nothing else names the layers
+        for image in images:
+            for layer in image.layers:
+                _import_layer(catalog, parts, layer, progress)
+        return tuple(_keep(catalog, image) for image in images)
 
 
 def _read(parts: Parts, platform: Platform | None) -> tuple[ArchivedImage, ...]:

@@ -97,7 +97,11 @@ def save(
     if options.codec not in {None, *CODECS}:
         raise UsageError(f"unknown codec {options.codec!r}", hint=f"one of {', '.join(CODECS)}")
     writer = _LayoutWriter(catalog, TarOutput(descriptor, catalog.store.root), options)
-    return writer.write(selections)
+    with catalog.store.lease():
+        for selection in selections:
+            # Named by the lease before the first byte is written, and not when its turn comes.
+            catalog.size(selection.image)
+        return writer.write(selections)
 
 
 class _LayoutWriter:

@@ -11,6 +11,7 @@ pub mod copy;
 pub mod descriptor;
 pub mod entries;
 pub mod errors;
+pub mod lease;
 pub mod namespace;
 pub mod store;
 pub mod values;
@@ -44,11 +45,13 @@ mod _core {
     #[pymodule_export]
     use super::copy::{CopyOperation, CopySource};
     #[pymodule_export]
+    use super::lease::Lease;
+    #[pymodule_export]
     use super::namespace::MountNamespace;
     #[pymodule_export]
     use super::store::Store;
     #[pymodule_export]
-    use super::values::{Change, Entry, LayerInfo, Problem};
+    use super::values::{Change, Collected, Entry, LayerInfo, Problem};
 
     #[pymodule_export]
     #[expect(non_upper_case_globals, reason = "the name is Python's")]

@@ -17,7 +17,8 @@ use pyo3::types::PyBytes;
 use crate::blocking::{self, Job};
 use crate::copy::CopyOperation;
 use crate::descriptor::Output;
-use crate::values::{Change, Entry, LayerInfo, Problem};
+use crate::lease::Lease;
+use crate::values::{Change, Collected, Entry, LayerInfo, Problem};
 use crate::{descriptor, entries, errors};
 
 /// A layer store, open for the life of the object.
@@ -390,9 +391,14 @@ impl Store {
         Ok(found.iter().map(ToString::to_string).collect())
     }
 
-    /// The one call whose worker attaches to the interpreter: `keep` must be asked once the
-    /// writers are locked out, and the calling thread is detached meanwhile.
-    fn remove_layers_except(&self, py: Python<'_>, keep: Py<PyAny>) -> PyResult<u64> {
+    fn lease(&self, py: Python<'_>) -> PyResult<Lease> {
+        blocking::short(py, || self.0.lease()).map(Lease::from)
+    }
+
+    /// The one call whose worker attaches to the interpreter: `keep` must be asked while
+    /// collection is at work, and the calling thread is detached meanwhile.
+    #[pyo3(signature = (keep, *, dry_run = false))]
+    fn collect(&self, py: Python<'_>, keep: Py<PyAny>, dry_run: bool) -> PyResult<Collected> {
         let mut raised = None;
         let roots = || {
             Python::attach(|py| asked(py, &keep)).map_err(|error| {
@@ -400,8 +406,14 @@ impl Store {
                 fastlayer_store::Error::Interrupted
             })
         };
-        let result = blocking::run(py, None, |job| self.0.collect(roots, &job.cancel));
-        raised.map_or(result, Err)
+        let result = blocking::run(py, None, |job| {
+            if dry_run {
+                self.0.collectable(roots, &job.cancel)
+            } else {
+                self.0.collect(roots, &job.cancel)
+            }
+        });
+        raised.map_or(result, Err).map(Collected::from)
     }
 
     fn fsck(&self, py: Python<'_>) -> PyResult<Vec<Problem>> {

@@ -1,8 +1,8 @@
 //! Frozen results: what the store says, as Python objects with plain fields.
 
-use fastlayer_store::LayerInfo as StoreLayerInfo;
 use fastlayer_store::compare::{Change as StoreChange, ChangeKind};
 use fastlayer_store::index::Kind;
+use fastlayer_store::{Collected as StoreCollected, LayerInfo as StoreLayerInfo};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
@@ -27,6 +27,31 @@ impl From<StoreLayerInfo> for LayerInfo {
             entries: info.entries,
             raw_reason: info.raw_reason,
             added_bytes: info.added_bytes,
+        }
+    }
+}
+
+/// What a collection removed, or would remove.
+#[pyclass(frozen, get_all, module = "fastlayer._core")]
+#[derive(Debug)]
+pub struct Collected {
+    freed: u64,
+    layers: Vec<String>,
+    blobs: Vec<String>,
+    objects: u64,
+    segments: u64,
+    postponed: bool,
+}
+
+impl From<StoreCollected> for Collected {
+    fn from(found: StoreCollected) -> Self {
+        Self {
+            freed: found.freed,
+            layers: found.layers.iter().map(ToString::to_string).collect(),
+            blobs: found.blobs.iter().map(ToString::to_string).collect(),
+            objects: found.objects,
+            segments: found.segments,
+            postponed: found.postponed,
         }
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Area {
     pub(crate) segments: Fanout,
     pub(crate) recipes: Directory,
     pub(crate) trees: Directory,
+    /// What is on its way out of here.
+    pub(crate) trash: Directory,
 }
 
 impl Area {
@@ -28,6 +30,7 @@ impl Area {
             segments: Fanout::open(root, b"segments")?,
             recipes: root.ensure_child(b"recipes", PRIVATE)?,
             trees: root.ensure_child(b"trees", PRIVATE)?,
+            trash: root.ensure_child(b"trash", PRIVATE)?,
         })
     }
 }

@@ -25,8 +25,8 @@ impl Store {
         if bytes.len() as u64 > DOCUMENT_LIMIT {
             return Err(Error::limit("size of a document", DOCUMENT_LIMIT));
         }
-        let _lease = self.lease()?;
         let digest = BlobDigest::of(bytes);
+        self.name_blob(&digest)?;
         if self.has_blob(&digest)? {
             return Ok(digest);
         }
@@ -63,6 +63,7 @@ impl Store {
 
     /// Whether the blob is stored.
     pub fn has_blob(&self, digest: &BlobDigest) -> Result<bool> {
+        self.name_blob(digest)?;
         let found = self.blobs().find_child(digest.hex().as_bytes())?;
         Ok(found.is_some())
     }
@@ -81,6 +82,7 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`].
     pub fn open_blob(&self, digest: &BlobDigest) -> Result<File> {
+        self.name_blob(digest)?;
         match self.blobs().open_file(digest.hex().as_bytes()) {
             Err(error) if error.is_not_found() => Err(Error::not_found(format!("blob {digest}"))),
             result => Ok(result?),

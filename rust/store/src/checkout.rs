@@ -49,11 +49,14 @@ impl Store {
     /// [`Error::Raw`] of a layer without a tree; those of writing.
     pub fn checkout(&self, chain: &[DiffId], cancel: &AtomicBool) -> Result<Vec<PathBuf>> {
         let area = Area::open(self)?;
+        for diff_id in chain {
+            self.name_layer(diff_id)?;
+        }
         let list = format!("list-{}", chain_name(chain));
         if let Some(known) = area.known_list(&list)? {
             return Ok(known);
         }
-        let _lease = self.lease()?;
+        let _writing = self.writing()?;
         let view = self.tree_view(chain)?;
         let mut lowers = Vec::with_capacity(chain.len() + 1);
         let mut numbers = Vec::with_capacity(chain.len());
@@ -134,11 +137,20 @@ impl Store {
 
     /// Removes the checkouts of all layers but those in `keep`. None of them may be mounted.
     pub(crate) fn remove_checkouts_except(&self, keep: &HashSet<DiffId>) -> Result<()> {
+        self.checkouts_except(keep, &mut |directory, name| discard(self, directory, name))
+    }
+
+    /// Calls `visit` with each checkout of a layer that is not in `keep`.
+    pub(crate) fn checkouts_except(
+        &self,
+        keep: &HashSet<DiffId>,
+        visit: &mut dyn FnMut(&Directory, &[u8]) -> Result<()>,
+    ) -> Result<()> {
         let area = Area::open(self)?;
         for entry in area.directory.entries()?.iter() {
             let layers = area.layers_of(entry.name)?;
             if !layers.iter().all(|layer| keep.contains(layer)) {
-                discard(self, &area.directory, entry.name)?;
+                visit(&area.directory, entry.name)?;
             }
         }
         Ok(())

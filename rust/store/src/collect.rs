@@ -1,26 +1,39 @@
-//! Garbage collection: what no kept layer needs is removed.
+//! Garbage collection: what no root and no lease needs is removed.
 //!
-//! Collection holds the lock of which every writer has a share, so nothing is published meanwhile.
-//! Recipes go first, then what they alone needed: a collection that is cut short leaves contents
-//! too many, never too few.
+//! It goes by steps, each of which leaves a store that is whole:
+//!
+//! 1. Recipes and documents that nothing names are set aside. Then the roots and the leases are
+//!    read once more, and what they name by now comes back. Leases name a layer before they look
+//!    for it, so after this nobody can come to need what was set aside: it is removed. A crash
+//!    before that is made good when the store is opened next.
+//! 2. Checkouts and tree indexes of layers that are gone are removed.
+//! 3. Objects and segments that no recipe lists are removed, while nobody is making a layer:
+//!    such a one relies on contents that no recipe names yet. Writers wait for the time of the
+//!    removal only. When those that are at work do not come to an end, this step is left to the
+//!    next collection.
 
 use std::collections::HashSet;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use fastlayer_fs::lock::LockMode;
 use fastlayer_fs::publish::TEMPORARY_PREFIX;
-use fastlayer_fs::{Directory, remove_tree};
+use fastlayer_fs::{Directory, FileLock, remove_tree};
 
-use crate::area::{Fanout, remove};
+use crate::area::{Area, Fanout, file_name, remove};
 use crate::digest::{BlobDigest, DiffId};
 use crate::error::{Error, Result, check_cancelled};
 use crate::layer_reader::read_recipe;
-use crate::store::Store;
+use crate::store::{SET_ASIDE, Store};
+use crate::sync::SYNC;
+use crate::tally::Tally;
 
 /// Age at which somebody's work in progress is taken for left behind.
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
-/// Longest pause between two tries to lock writers out.
-const PAUSE: Duration = Duration::from_millis(20);
+/// How long contents wait for the writers that are at work.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// One collection at a time.
+const COLLECTOR: &[u8] = b"collect";
 
 /// What stays in the store.
 #[derive(Clone, Debug, Default)]
@@ -31,138 +44,379 @@ pub struct Keep {
     pub blobs: HashSet<BlobDigest>,
 }
 
+/// What a collection removed, or would remove.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Bytes of disk given back.
+    pub freed: u64,
+    /// Layers.
+    pub layers: Vec<DiffId>,
+    /// Documents and blobs.
+    pub blobs: Vec<BlobDigest>,
+    /// Number of objects.
+    pub objects: u64,
+    /// Number of segments.
+    pub segments: u64,
+    /// Contents were left to the next collection, since layers were being made all the time.
+    pub postponed: bool,
+}
+
+impl Collected {
+    fn finished(mut self, tally: &Tally) -> Self {
+        self.freed = tally.freed();
+        self.layers.sort_unstable();
+        self.layers.dedup();
+        self.blobs.sort_unstable();
+        self
+    }
+}
+
 impl Store {
-    /// Removes every layer and blob but those of `keep`, and all that only the removed ones
-    /// needed; gives the bytes freed. Waits for running writers. `roots` is asked once they are
-    /// locked out, so that it can not miss what one of them has just named.
+    /// Removes every layer and blob but those that `roots` or a lease names, and all that only the
+    /// removed ones needed. `roots` is asked twice: what it names the second time stays, too.
     ///
     /// # Errors
     /// [`Error::Corrupt`] when the recipe of a kept layer is damaged: nothing is removed then.
     pub fn collect(
         &self,
-        roots: impl FnOnce() -> Result<Keep>,
+        mut roots: impl FnMut() -> Result<Keep>,
         cancel: &AtomicBool,
-    ) -> Result<u64> {
-        let _lock = loop {
-            check_cancelled(cancel)?;
-            match self.lock_out_writers()? {
-                Some(lock) => break lock,
-                None => std::thread::sleep(PAUSE),
+    ) -> Result<Collected> {
+        let _collector =
+            FileLock::acquire_unless(self.locks(), COLLECTOR, LockMode::Exclusive, cancel)?;
+        self.bring_back(|_| true)?;
+        let keep = self.named(&mut roots)?;
+        // What a damaged recipe needs is not known: that must be found before anything goes.
+        Marked::new(self, &keep.layers)?;
+        check_cancelled(cancel)?;
+        let mut work = Collection {
+            store: self,
+            tally: Tally::default(),
+            collected: Collected::default(),
+        };
+        let keep = work.layers(&keep, &mut roots)?;
+        work.derived(&keep)?;
+        work.contents(cancel)?;
+        Ok(work.collected.finished(&work.tally))
+    }
+
+    /// What [`Self::collect`] would remove now; nothing is changed.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn collectable(
+        &self,
+        mut roots: impl FnMut() -> Result<Keep>,
+        cancel: &AtomicBool,
+    ) -> Result<Collected> {
+        let keep = self.named(&mut roots)?;
+        let marked = Marked::new(self, &keep.layers)?;
+        let mut tally = Tally::default();
+        let mut found = Collected::default();
+        for area in [self.unsynced(), self.durable()] {
+            for name in unnamed(&area.recipes, |name| keeps_layer(&keep, name))? {
+                found.layers.extend(DiffId::from_hex(&name).ok());
+                tally.add(area.recipes.find_child(name.as_bytes())?);
+            }
+            for name in unnamed(&area.trees, |name| keeps_layer(&keep, name))? {
+                tally.add(area.trees.find_child(name.as_bytes())?);
+            }
+            for (fanout, marks, count) in [
+                (&area.segments, &marked.segments, &mut found.segments),
+                (&area.objects, &marked.objects, &mut found.objects),
+            ] {
+                check_cancelled(cancel)?;
+                for id in unmarked(fanout, marks)? {
+                    *count += 1;
+                    tally.add(fanout.find(&id)?);
+                }
+            }
+        }
+        for name in unnamed(self.blobs(), |name| keeps_blob(&keep, name))? {
+            found.blobs.extend(BlobDigest::from_hex(&name).ok());
+            tally.add(self.blobs().find_child(name.as_bytes())?);
+        }
+        self.checkouts_except(&keep.layers, &mut |directory, name| {
+            tally.walk(directory, name).map(drop)
+        })?;
+        Ok(found.finished(&tally))
+    }
+
+    /// What the roots and the leases name.
+    fn named(&self, roots: &mut impl FnMut() -> Result<Keep>) -> Result<Keep> {
+        let mut keep = roots()?;
+        self.add_leased(&mut keep)?;
+        Ok(keep)
+    }
+
+    /// Moves what was set aside back to its place, as far as `wanted` says.
+    fn bring_back(&self, wanted: impl Fn(&[u8]) -> bool) -> Result<()> {
+        for (place, aside) in self.set_aside()? {
+            for entry in aside.entries()?.iter().filter(|entry| wanted(entry.name)) {
+                match aside.rename_noreplace(entry.name, place, entry.name) {
+                    Err(error) if error.is_exists() => remove(&aside, entry.name)?,
+                    result => result?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes good what a collection that was killed has left undone.
+    pub(crate) fn recover_set_aside(&self) -> Result<()> {
+        for (_, aside) in self.set_aside()? {
+            if aside.entries()?.is_empty() {
+                continue;
+            }
+            if let Some(_collector) =
+                FileLock::try_acquire(self.locks(), COLLECTOR, LockMode::Exclusive)?
+            {
+                return self.bring_back(|_| true);
+            }
+        }
+        Ok(())
+    }
+
+    /// The places that things are set aside from, each with the directory beside it.
+    fn set_aside(&self) -> Result<[(&Directory, Directory); 3]> {
+        let aside = |area: &Area| area.trash.ensure_child(b"recipes", 0o700);
+        Ok([
+            (&self.durable().recipes, aside(self.durable())?),
+            (&self.unsynced().recipes, aside(self.unsynced())?),
+            (
+                self.blobs(),
+                self.durable().trash.ensure_child(b"blobs", 0o700)?,
+            ),
+        ])
+    }
+}
+
+/// A collection at work.
+struct Collection<'a> {
+    store: &'a Store,
+    tally: Tally,
+    collected: Collected,
+}
+
+impl Collection<'_> {
+    /// Removes the layers and documents that nothing names; gives what the roots and leases name
+    /// after that.
+    fn layers(&mut self, keep: &Keep, roots: &mut impl FnMut() -> Result<Keep>) -> Result<Keep> {
+        let store = self.store;
+        // A sync at this moment would leave out a recipe that is about to come back.
+        let _sync = FileLock::acquire(store.locks(), SYNC, LockMode::Exclusive)?;
+        let places = store.set_aside()?;
+        for (place, aside) in &places {
+            let names = unnamed(place, |name| {
+                keeps_layer(keep, name) || keeps_blob(keep, name)
+            })?;
+            for name in names {
+                let moved = place.rename_to(name.as_bytes(), aside, name.as_bytes());
+                if let Err(error) = moved
+                    && !error.is_not_found()
+                {
+                    store.bring_back(|_| true)?;
+                    return Err(error.into());
+                }
+            }
+        }
+        let again = match store.named(roots) {
+            Ok(again) => again,
+            Err(error) => {
+                store.bring_back(|_| true)?;
+                return Err(error);
             }
         };
-        let keep = roots()?;
-        let marked = Marked::new(self, &keep)?;
-        let mut freed = 0;
-        self.remove_checkouts_except(&keep.layers)?;
-        for area in [self.unsynced(), self.durable()] {
-            freed += sweep_names(&area.recipes, |name| keeps_layer(&keep, name))?;
-            freed += sweep_names(&area.trees, |name| keeps_layer(&keep, name))?;
-        }
-        check_cancelled(cancel)?;
-        for area in [self.unsynced(), self.durable()] {
-            freed += sweep_ids(&area.segments, &marked.segments, cancel)?;
-            freed += sweep_ids(&area.objects, &marked.objects, cancel)?;
-        }
-        freed += sweep_names(self.blobs(), |name| {
-            BlobDigest::from_hex(name).is_ok_and(|digest| keep.blobs.contains(&digest))
+        store.bring_back(|name| {
+            std::str::from_utf8(name)
+                .is_ok_and(|name| keeps_layer(&again, name) || keeps_blob(&again, name))
         })?;
-        sweep_staging(self.staging())?;
-        for entry in self.trash().entries()?.iter() {
-            remove_tree(self.trash(), entry.name)?;
+        for (place, aside) in &places {
+            let of_blobs = std::ptr::eq(*place, store.blobs());
+            for entry in aside.entries()?.iter() {
+                let name = String::from_utf8_lossy(entry.name);
+                if of_blobs {
+                    self.collected
+                        .blobs
+                        .extend(BlobDigest::from_hex(&name).ok());
+                } else {
+                    self.collected.layers.extend(DiffId::from_hex(&name).ok());
+                }
+                self.remove(aside, entry.name)?;
+            }
         }
-        Ok(freed)
+        Ok(again)
     }
+
+    /// Removes what was made of layers that are gone, and what is in the trash.
+    fn derived(&mut self, keep: &Keep) -> Result<()> {
+        let tally = &mut self.tally;
+        self.store
+            .checkouts_except(&keep.layers, &mut |directory, name| {
+                tally.walk(directory, name).map(drop)
+            })?;
+        self.store.remove_checkouts_except(&keep.layers)?;
+        for area in [self.store.unsynced(), self.store.durable()] {
+            for name in unnamed(&area.trees, |name| keeps_layer(keep, name))? {
+                self.remove(&area.trees, name.as_bytes())?;
+            }
+        }
+        for entry in self.store.trash().entries()?.iter() {
+            if !SET_ASIDE.contains(&entry.name) {
+                self.tally.walk(self.store.trash(), entry.name)?;
+                remove_tree(self.store.trash(), entry.name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the objects and segments that no recipe lists.
+    fn contents(&mut self, cancel: &AtomicBool) -> Result<()> {
+        let store = self.store;
+        let known: HashSet<DiffId> = store.layers()?.into_iter().collect();
+        let mut marked = Marked::new(store, &known)?;
+        // Looked for while writers may go on, so that they are locked out for less time.
+        let objects = victims(store, |area| &area.objects, &marked.objects)?;
+        let segments = victims(store, |area| &area.segments, &marked.segments)?;
+        let Some(_lock) = store.lock_out_writers(PATIENCE, cancel)? else {
+            self.collected.postponed = !(objects.is_empty() && segments.is_empty());
+            return Ok(());
+        };
+        let made = store.layers()?.into_iter();
+        let made: HashSet<DiffId> = made.filter(|layer| !known.contains(layer)).collect();
+        marked.add(store, &made)?;
+        for id in segments.difference(&marked.segments) {
+            self.collected.segments += 1;
+            self.remove_content(|area| &area.segments, id)?;
+        }
+        for id in objects.difference(&marked.objects) {
+            check_cancelled(cancel)?;
+            self.collected.objects += 1;
+            self.remove_content(|area| &area.objects, id)?;
+        }
+        self.unfinished()
+    }
+
+    /// Removes a content; the area that a sync takes it from first.
+    fn remove_content(&mut self, place: impl Fn(&Area) -> &Fanout, id: &[u8; 32]) -> Result<()> {
+        for area in [self.store.unsynced(), self.store.durable()] {
+            if let Some(shard) = place(area).existing(id[0])? {
+                self.remove(shard, &file_name(id))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, directory: &Directory, name: &[u8]) -> Result<()> {
+        self.tally.add(directory.find_child(name)?);
+        remove(directory, name)
+    }
+
+    /// Removes what crashes have left behind. Unfinished files are those of writers, and there is
+    /// none now; what the store's users keep here may belong to a build that is running.
+    fn unfinished(&mut self) -> Result<()> {
+        let staging = self.store.staging();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let limit = now.unwrap_or_default().saturating_sub(STALE).as_secs();
+        for entry in staging.entries()?.iter() {
+            let unfinished = is_unfinished(entry.name);
+            let stale = staging.find_child(entry.name)?.is_some_and(|found| {
+                u64::try_from(found.ctime.seconds).is_ok_and(|time| time < limit)
+            });
+            if unfinished || stale {
+                self.tally.walk(staging, entry.name)?;
+                remove_tree(staging, entry.name)?;
+            }
+        }
+        let mut places = vec![self.store.blobs()];
+        for area in [self.store.unsynced(), self.store.durable()] {
+            places.extend([&area.recipes, &area.trees]);
+            for first in 0..=255 {
+                places.extend(area.objects.existing(first)?);
+                places.extend(area.segments.existing(first)?);
+            }
+        }
+        for place in places {
+            for entry in place.entries()?.iter() {
+                if is_unfinished(entry.name) {
+                    self.remove(place, entry.name)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_unfinished(name: &[u8]) -> bool {
+    name.starts_with(TEMPORARY_PREFIX.as_bytes())
 }
 
 fn keeps_layer(keep: &Keep, name: &str) -> bool {
     DiffId::from_hex(name).is_ok_and(|diff_id| keep.layers.contains(&diff_id))
 }
 
-/// What the kept layers are made of.
+fn keeps_blob(keep: &Keep, name: &str) -> bool {
+    BlobDigest::from_hex(name).is_ok_and(|digest| keep.blobs.contains(&digest))
+}
+
+/// The names of layers or blobs in `directory` that `keeps` does not want. What is no such name
+/// is not ours to remove: fsck tells of it.
+fn unnamed(directory: &Directory, keeps: impl Fn(&str) -> bool) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in directory.entries()?.iter() {
+        if let Ok(name) = std::str::from_utf8(entry.name)
+            && DiffId::from_hex(name).is_ok()
+            && !keeps(name)
+        {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+fn unmarked(fanout: &Fanout, marked: &HashSet<[u8; 32]>) -> Result<Vec<[u8; 32]>> {
+    let ids = fanout.ids()?.into_iter();
+    Ok(ids.filter(|id| !marked.contains(id)).collect())
+}
+
+fn victims(
+    store: &Store,
+    place: impl Fn(&Area) -> &Fanout,
+    marked: &HashSet<[u8; 32]>,
+) -> Result<HashSet<[u8; 32]>> {
+    let mut found = HashSet::new();
+    for area in [store.unsynced(), store.durable()] {
+        found.extend(unmarked(place(area), marked)?);
+    }
+    Ok(found)
+}
+
+/// What layers are made of.
+#[derive(Default)]
 struct Marked {
     objects: HashSet<[u8; 32]>,
     segments: HashSet<[u8; 32]>,
 }
 
 impl Marked {
-    fn new(store: &Store, keep: &Keep) -> Result<Self> {
-        let mut marked = Self {
-            objects: HashSet::new(),
-            segments: HashSet::new(),
-        };
-        for diff_id in &keep.layers {
-            match read_recipe(store, diff_id) {
-                Ok(recipe) => {
-                    marked
-                        .objects
-                        .extend(recipe.objects.iter().map(|id| *id.as_bytes()));
-                    marked
-                        .segments
-                        .extend(recipe.segments.iter().map(|id| *id.as_bytes()));
-                }
-                Err(Error::NotFound { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
+    fn new(store: &Store, layers: &HashSet<DiffId>) -> Result<Self> {
+        let mut marked = Self::default();
+        marked.add(store, layers)?;
         Ok(marked)
     }
-}
 
-/// Removes files whose name `keeps` does not want; gives their bytes.
-fn sweep_names(directory: &Directory, keeps: impl Fn(&str) -> bool) -> Result<u64> {
-    let mut freed = 0;
-    for entry in directory.entries()?.iter() {
-        if std::str::from_utf8(entry.name).is_ok_and(&keeps) {
-            continue;
-        }
-        if let Some(metadata) = directory.find_child(entry.name)? {
-            freed += metadata.blocks * 512;
-            remove(directory, entry.name)?;
-        }
-    }
-    Ok(freed)
-}
-
-/// Removes what crashes have left behind. Unfinished files are those of writers, and there is none
-/// now; what the store's users keep here may belong to a build that is running.
-fn sweep_staging(staging: &Directory) -> Result<()> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let limit = now.unwrap_or_default().saturating_sub(STALE).as_secs();
-    for entry in staging.entries()?.iter() {
-        let unfinished = entry.name.starts_with(TEMPORARY_PREFIX.as_bytes());
-        let stale = staging
-            .find_child(entry.name)?
-            .is_some_and(|found| u64::try_from(found.ctime.seconds).is_ok_and(|time| time < limit));
-        if unfinished || stale {
-            remove_tree(staging, entry.name)?;
-        }
-    }
-    Ok(())
-}
-
-fn sweep_ids(fanout: &Fanout, marked: &HashSet<[u8; 32]>, cancel: &AtomicBool) -> Result<u64> {
-    let mut freed = 0;
-    for first in 0..=255 {
-        check_cancelled(cancel)?;
-        let Some(directory) = fanout.existing(first)? else {
-            continue;
-        };
-        for entry in directory.entries()?.iter() {
-            let id = crate::area::parse(first, entry.name);
-            let unfinished = entry.name.starts_with(TEMPORARY_PREFIX.as_bytes());
-            // A name that is neither is not ours to remove: fsck tells of it.
-            if id.map_or(!unfinished, |id| marked.contains(&id)) {
-                continue;
-            }
-            let Some(metadata) = directory.find_child(entry.name)? else {
-                continue;
+    fn add(&mut self, store: &Store, layers: &HashSet<DiffId>) -> Result<()> {
+        for diff_id in layers {
+            let recipe = match read_recipe(store, diff_id) {
+                Ok(recipe) => recipe,
+                Err(Error::NotFound { .. }) => continue,
+                Err(error) => return Err(error),
             };
-            remove(directory, entry.name)?;
-            // A checkout may have another link to it.
-            if metadata.nlink == 1 {
-                freed += metadata.blocks * 512;
-            }
+            let objects = recipe.objects.iter().map(|id| *id.as_bytes());
+            self.objects.extend(objects);
+            let segments = recipe.segments.iter().map(|id| *id.as_bytes());
+            self.segments.extend(segments);
         }
+        Ok(())
     }
-    Ok(freed)
 }

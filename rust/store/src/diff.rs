@@ -53,7 +53,7 @@ impl Store {
             Adoption::Copy
         };
         // Until the checkout is in place nothing names what it is made of.
-        let _lease = self.lease()?;
+        let _writing = self.writing()?;
         let mut sink = layer::LayerSink::new(self, &root, adoption, options)?;
         UpperWalk::new(&view, namespace, &options.cancel, &mut sink).run(&root)?;
         let (info, leftovers) = sink.finish()?;

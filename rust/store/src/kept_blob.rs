@@ -81,6 +81,7 @@ impl KeptBlob<'_> {
     pub(crate) fn publish(self, store: &Store, digest: &BlobDigest) -> Result<()> {
         let failed = |source| Error::io(format!("cannot write blob {digest}"), source);
         self.file.file().sync_all().map_err(failed)?;
+        store.name_blob(digest)?;
         self.file.publish(store.blobs(), digest.hex().as_bytes())?;
         fsync_dir(store.blobs())?;
         Ok(())

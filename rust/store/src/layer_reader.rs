@@ -34,6 +34,7 @@ pub struct LayerReader {
 impl Store {
     /// What is known of a layer; `None` if it is not stored.
     pub fn layer(&self, diff_id: &DiffId) -> Result<Option<LayerInfo>> {
+        self.name_layer(diff_id)?;
         match self.open_recipe(diff_id)? {
             Some(mut file) => read_info(diff_id, &mut file).map(Some),
             None => Ok(None),
@@ -59,6 +60,7 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`] without the layer, [`Error::Raw`] of a raw one.
     pub fn tree_index(&self, diff_id: &DiffId) -> Result<TreeIndex> {
+        self.name_layer(diff_id)?;
         let name = diff_id.hex();
         for area in [self.durable(), self.unsynced(), self.durable()] {
             match area.trees.open_file(name.as_bytes()) {
@@ -118,6 +120,7 @@ impl LayerReader {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Corrupt`].
     pub fn open(store: &Store, diff_id: &DiffId) -> Result<Self> {
+        store.name_layer(diff_id)?;
         let recipe = read_recipe(store, diff_id)?;
         let mut position = 0;
         let offsets = recipe

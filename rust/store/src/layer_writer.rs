@@ -20,7 +20,7 @@ use crate::error::{Error, Result, check_cancelled};
 use crate::file_source::FileSource;
 use crate::indexing;
 use crate::layer_info::LayerInfo;
-use crate::lease::Lease;
+use crate::lease::Writing;
 use crate::pipeline::{Pipeline, complete};
 use crate::recipe::REASON_LIMIT;
 use crate::store::Store;
@@ -75,7 +75,7 @@ pub struct LayerWriter {
     pipeline: Pipeline,
     other: Vec<u8>,
     raw_reason: Option<String>,
-    lease: Lease,
+    writing: Writing,
 }
 
 /// What becomes of the content bytes that come in.
@@ -100,7 +100,7 @@ impl LayerWriter {
     /// Starts a layer.
     pub fn new(store: &Store, options: WriterOptions) -> Result<Self> {
         Ok(Self {
-            lease: store.lease_unless(&options.cancel)?,
+            writing: store.writing_unless(&options.cancel)?,
             pipeline: Pipeline::start(store, options.workers, Arc::clone(&options.cancel))?,
             store: store.clone(),
             options,
@@ -263,7 +263,7 @@ impl LayerWriter {
             durability: self.options.durability,
             assembled,
             added,
-            _lease: self.lease,
+            _writing: self.writing,
         })
     }
 
@@ -320,7 +320,7 @@ pub struct SealedLayer {
     durability: Durability,
     assembled: Assembled,
     added: u64,
-    _lease: Lease,
+    _writing: Writing,
 }
 
 impl SealedLayer {

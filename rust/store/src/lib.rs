@@ -22,6 +22,7 @@ mod recipe;
 mod segment;
 mod sparse_content;
 mod sync;
+mod tally;
 mod tree_writer;
 mod view;
 mod worker;
@@ -53,7 +54,7 @@ pub mod store;
 pub mod tree;
 pub mod tree_id;
 
-pub use collect::Keep;
+pub use collect::{Collected, Keep};
 pub use digest::{BlobDigest, ContentHasher, ContentId, DiffId, SegmentId, TreeId};
 pub use error::{Error, Result};
 pub use export::{Codec, ExportOptions};

@@ -29,6 +29,7 @@ use rustix::process::geteuid;
 
 use crate::area::Area;
 use crate::error::{Error, Result};
+use crate::lease::Leases;
 
 /// Version of the store's layout; another one is refused.
 pub const STORE_VERSION: u64 = 1;
@@ -37,6 +38,8 @@ pub const TOKEN_VARIABLE: &str = "FASTLAYER_SYNC_TOKEN";
 
 const FORMAT_FILE: &[u8] = b"format.json";
 const FORMAT_NAME: &str = "fastlayer store";
+/// Names in `trash` for what collection may bring back.
+pub(crate) const SET_ASIDE: [&[u8]; 2] = [b"recipes", b"blobs"];
 const PRIVATE: u32 = 0o700;
 const DIRECTORIES: [&[u8]; 11] = [
     b"objects",
@@ -72,6 +75,7 @@ struct Inner {
     trash: Directory,
     checkouts: Directory,
     token: String,
+    leases: Leases,
     /// Says that a process uses this token's area; held shared for the life of the store.
     _token_lock: FileLock,
 }
@@ -110,7 +114,7 @@ impl Store {
         let lock = FileLock::acquire(&locks, &token_lock(&token), LockMode::Shared)?;
         drop_stale_areas(&areas, &locks, &trash, &token)?;
         let unsynced = areas.ensure_child(token.as_bytes(), PRIVATE)?;
-        Ok(Self {
+        let store = Self {
             inner: Arc::new(Inner {
                 durable: Area::open(&root)?,
                 unsynced: Area::open(&unsynced)?,
@@ -124,9 +128,12 @@ impl Store {
                 root,
                 path,
                 token,
+                leases: Leases::default(),
                 _token_lock: lock,
             }),
-        })
+        };
+        store.recover_set_aside()?;
+        Ok(store)
     }
 
     /// The store's absolute path.
@@ -164,6 +171,10 @@ impl Store {
     /// machine starts anew, so what was marked with it before may be incomplete.
     pub fn token(&self) -> &str {
         &self.inner.token
+    }
+
+    pub(crate) fn leases(&self) -> &Leases {
+        &self.inner.leases
     }
 
     pub(crate) fn locks(&self) -> &Directory {

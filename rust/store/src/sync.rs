@@ -12,7 +12,8 @@ use crate::area::remove;
 use crate::error::Result;
 use crate::store::Store;
 
-const SYNC: &[u8] = b"sync";
+/// The lock of whoever moves names to their lasting places.
+pub(crate) const SYNC: &[u8] = b"sync";
 
 impl Store {
     /// All that was published before the call is on disk when this returns.

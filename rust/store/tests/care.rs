@@ -66,7 +66,12 @@ fn collect(store: &Store, layers: &[DiffId]) -> u64 {
         layers: layers.iter().copied().collect(),
         blobs: HashSet::new(),
     };
-    store.collect(|| Ok(keep), &AtomicBool::new(false)).unwrap()
+    let cancel = AtomicBool::new(false);
+    let foretold = store.collectable(|| Ok(keep.clone()), &cancel).unwrap();
+    let collected = store.collect(|| Ok(keep.clone()), &cancel).unwrap();
+    assert!(!collected.postponed);
+    assert_eq!(foretold, collected);
+    collected.freed
 }
 
 fn fsck(store: &Store) -> Vec<(&'static str, String)> {
@@ -200,20 +205,6 @@ fn collection_keeps_what_is_kept_and_nothing_else() {
     assert_eq!(store.layers().unwrap(), [first.diff_id]);
     assert!(fsck(&store).is_empty());
     assert_eq!(collect(&store, &[first.diff_id, second.diff_id]), 0);
-}
-
-#[test]
-fn collection_waits_for_leases() {
-    let store = TestStore::new();
-    layer(&store, 1);
-    let lease = store.lease().unwrap();
-    let other = Store::open(store.path(), false).unwrap();
-    let collector = std::thread::spawn(move || collect(&other, &[]));
-    std::thread::sleep(std::time::Duration::from_millis(100));
-    assert_eq!(store.layers().unwrap().len(), 1);
-    drop(lease);
-    assert!(collector.join().unwrap() > 0);
-    assert!(store.layers().unwrap().is_empty());
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn checkouts_go_with_their_layers() {
     };
     fixture
         .store
-        .collect(|| Ok(keep), &AtomicBool::new(false))
+        .collect(|| Ok(keep.clone()), &AtomicBool::new(false))
         .unwrap();
     assert!(alone[0].join("a").exists());
     assert!(!both[0].exists());

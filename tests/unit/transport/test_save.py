@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastlayer.errors import StoreIOError, UsageError
+from fastlayer.errors import CorruptError, StoreIOError, UsageError
 from fastlayer.oci.config import empty_config
 from fastlayer.oci.history import HistoryEntry
 from fastlayer.oci.mutate import append_layer
@@ -192,7 +192,7 @@ def test_a_failed_save_keeps_the_old_file(
     path = tmp_path / "out.tar"
     path.write_bytes(b"old")
     del store.tars[digest_of(TWO)]
-    with pytest.raises(KeyError):
+    with pytest.raises(CorruptError):
         write_image(catalog, image, kind="oci", destination=path)
     assert path.read_bytes() == b"old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.tar", "store"]
