@@ -143,6 +143,10 @@ class Store:
     ) -> LayerInfo:
         """A layer blob; both digests, where given, are verified before anything is visible."""
     def copy_layer(self, base: Sequence[str], operation: CopyOperation) -> LayerInfo: ...
+    def copy_layer_keyed(
+        self, base: Sequence[str], operation: CopyOperation
+    ) -> tuple[LayerInfo, str]:
+        """The layer, and the key of what was copied; each file is read once for both."""
     def directory_layer(
         self, base: Sequence[str], path: bytes, owner: tuple[int, int], mode: int, mtime: int
     ) -> LayerInfo | None:

@@ -198,6 +198,15 @@ class Store:
         """
         return self._core.copy_layer(base, operation)
 
+    def copy_layer_keyed(
+        self, base: Sequence[str], operation: CopyOperation
+    ) -> tuple[LayerInfo, str]:
+        """As :meth:`copy_layer`, with the :meth:`copy_key` of just what was copied.
+
+        Each file is read once for both.
+        """
+        return self._core.copy_layer_keyed(base, operation)
+
     def directory_layer(
         self, base: Sequence[str], path: bytes, *, owner: tuple[int, int], mode: int, mtime: int
     ) -> LayerInfo | None:

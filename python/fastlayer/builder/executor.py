@@ -233,11 +233,12 @@ class Executor:
     ) -> _Made:
         with self._slots:
             self._check()
-            layer = prepared.perform()
+            performed = prepared.perform()
+        layer, parts = performed.layer, performed.parts
         made = _Made(layer.diff_id, timestamp(time.time()))
         after = (layer.diff_id,) if prepared.independent else (*chain, layer.diff_id)
         tree = self._cache.tree(after)
-        earlier = self._cache.same_result(prepared.parts, tree)
+        earlier = self._cache.same_result(parts, tree)
         if earlier is not None:
             # The step gave the tree that it gave before: with the layer of then, all that follows
             # and the image itself stay what they were.
@@ -245,8 +246,8 @@ class Executor:
             after = (*after[:-1], earlier.diff_id)
         self._cache.record(
             StepRecord(
-                key=prepared.parts.key(),
-                input_tree=prepared.parts.tree,
+                key=parts.key(),
+                input_tree=parts.tree,
                 diff_id=made.diff_id,
                 tree=tree,
                 created=made.created,
@@ -254,7 +255,7 @@ class Executor:
                 size=layer.content_size,
                 description=step.instruction,
                 place=place,
-                parts=prepared.parts.fingerprints(),
+                parts=parts.fingerprints(),
             ),
             after,
         )
@@ -268,7 +269,8 @@ class Executor:
         tree = self._cache.tree(chain)
         match step:
             case FileStep():
-                return file_step.prepare(step, chain, tree, self._workplace)
+                may_match = self._cache.may_match
+                return file_step.prepare(step, chain, tree, self._workplace, may_match)
             case RunStep():
                 return run_step.prepare(step, chain, tree, self._workplace, shown.output)
             case WorkdirStep():

@@ -21,11 +21,20 @@ if TYPE_CHECKING:
     from fastlayer.container.step import StepRunner
 
 
+class Performed(Value, kw_only=False):
+    """What a step gave."""
+
+    layer: LayerInfo
+    parts: KeyParts
+    """What it depended on, all of it known by now."""
+
+
 class Prepared(Value, kw_only=False):
     """A step that is ready to be looked up and, if it must, to run."""
 
     parts: KeyParts
-    perform: Callable[[], LayerInfo]
+    """What it depends on; without inputs where no record can match."""
+    perform: Callable[[], Performed]
     """Makes the layer."""
     independent: bool = False
     """Whether its layer does not depend on the tree below (``COPY --link``)."""

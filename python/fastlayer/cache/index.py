@@ -112,6 +112,13 @@ class CacheIndex:
         """The record of a key."""
         return self._one(f"SELECT {_COLUMNS} FROM step WHERE key = ?", (key,))
 
+    def has_any(self, input_tree: str, instruction: str) -> bool:
+        """Whether there is a record of an instruction (its fingerprint) on a tree."""
+        query = "SELECT 1 FROM step WHERE input_tree = ? AND instruction_part = ? LIMIT 1"
+        with self._lock:
+            row = self._connection.execute(query, (input_tree, instruction)).fetchone()
+        return row is not None
+
     def find_result(self, input_tree: str, instruction: str, tree: str) -> StepRecord | None:
         """An earlier record of an instruction (its fingerprint) that came from the one tree to the
         other; the oldest, so that all later builds agree on it."""

@@ -23,13 +23,21 @@ class KeyParts(Value, kw_only=False):
     """Tree id (or, in strict mode, the DiffIDs) of what the step starts from."""
     instruction: tuple[str, ...]
     """The normalised instruction: its name, flags and words after expansion."""
-    inputs: tuple[str, ...]
-    """Content keys of what it copies or mounts."""
+    inputs: tuple[str, ...] | None
+    """Content keys of what it copies or mounts; ``None`` while they are not known."""
     configuration: tuple[str, ...]
     """Environment, user, working directory, platform, network: what the step can see."""
 
     def key(self) -> str:
-        """The cache key, as hex."""
+        """The cache key, as hex.
+
+        Raises
+        ------
+        ValueError
+            The inputs are not known.
+        """
+        if self.inputs is None:
+            raise ValueError("a key needs its inputs")
         return digest(
             VERSION,
             [
@@ -45,7 +53,7 @@ class KeyParts(Value, kw_only=False):
         return {
             "base": self.tree,
             "instruction": digest(b"instruction", [self.instruction])[:16],
-            "inputs": digest(b"inputs", [self.inputs])[:16],
+            "inputs": digest(b"inputs", [self.inputs or ()])[:16],
             "configuration": digest(b"configuration", [self.configuration])[:16],
         }
 

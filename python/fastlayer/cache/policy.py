@@ -93,9 +93,14 @@ class StepCache:
 
     def lookup(self, parts: KeyParts) -> StepRecord | None:
         """The record of this very step, if it may be used."""
-        if not self._use:
+        if not self._use or parts.inputs is None:
             return None
         return self._usable(self._index.find(parts.key()))
+
+    def may_match(self, parts: KeyParts) -> bool:
+        """Whether some inputs could make :meth:`lookup` find a record of this step."""
+        instruction = parts.fingerprints()["instruction"]
+        return self._use and self._index.has_any(parts.tree, instruction)
 
     def same_result(self, parts: KeyParts, tree: str) -> StepRecord | None:
         """An earlier run of the instruction, from the same tree to the same tree.
@@ -135,7 +140,9 @@ class StepCache:
         if last is None:
             return None
         now = parts.fingerprints()
-        changed = [text for part, text in PART_NAMES.items() if now[part] != last.parts[part]]
+        if parts.inputs is None:
+            del now["inputs"]
+        changed = [PART_NAMES[part] for part in now if now[part] != last.parts[part]]
         if changed:
             return f"{', '.join(changed)} changed"
         return "its layer is no longer in the store"

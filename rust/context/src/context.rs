@@ -164,6 +164,7 @@ impl Context {
                 link: Vec::new(),
                 xattrs,
                 content: None,
+                is_cached: false,
             });
         }
         let metadata = directory.stat_child(name).map_err(missing)?;
@@ -171,13 +172,14 @@ impl Context {
             Kind::Symlink => directory.read_link(name)?,
             _ => Vec::new(),
         };
-        let content = self.known(&directory, name, &metadata)?;
+        let (is_cached, content) = self.known(&directory, name, &metadata)?;
         Ok(Entry {
             path: path.to_vec(),
             metadata,
             link,
             xattrs: portable_xattrs(&directory, name)?,
             content,
+            is_cached,
         })
     }
 
@@ -191,21 +193,28 @@ impl Context {
             .filter(|&index| entries[index].lacks_content())
             .collect();
         let read = hash_files(&self.root, entries, &wanted, self.threads, cancel)?;
-        let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
         for (index, metadata, content) in read {
-            entries[index].metadata = metadata;
-            entries[index].content = Some(content);
+            let entry = &mut entries[index];
+            (entry.metadata, entry.content) = (metadata, Some(content));
         }
-        for entry in entries.iter() {
+        self.learn_entries(entries);
+        Ok(())
+    }
+
+    /// Tells the stat cache of entries. What a file contains must have been found while its
+    /// metadata was what the entry says; files of unknown content are passed over.
+    pub fn learn_entries(&self, entries: &[Entry]) {
+        let mut cache = self.cache.write().unwrap_or_else(PoisonError::into_inner);
+        for entry in entries {
+            if entry.is_cached || entry.lacks_content() {
+                continue;
+            }
             let known = Known {
                 content: entry.content,
                 has_xattrs: !entry.xattrs.is_empty(),
             };
-            if cache.lookup(&entry.metadata) != Some(known) {
-                cache.learn(&entry.metadata, known);
-            }
+            cache.learn(&entry.metadata, known);
         }
-        Ok(())
     }
 
     /// Tells the stat cache what a file contains. For callers that read files themselves: its
@@ -301,21 +310,22 @@ impl Context {
         Ok(names)
     }
 
+    /// Whether there is nothing to learn of a name, and its content, if that is known.
     fn known(
         &self,
         directory: &Directory,
         name: &[u8],
         metadata: &Metadata,
-    ) -> Result<Option<ContentHash>> {
+    ) -> Result<(bool, Option<ContentHash>)> {
         let look = || {
             let node = directory.open_path(name);
             FileSystem::of(node.map_err(|error| error.into_parts().2)?)
         };
         if metadata.kind != Kind::File || !self.trust.of(metadata.dev, look) {
-            return Ok(None);
+            return Ok((true, None));
         }
-        let cache = self.known_rows();
-        Ok(cache.lookup(metadata).and_then(|known| known.content))
+        let known = self.known_rows().lookup(metadata);
+        Ok((known.is_some(), known.and_then(|known| known.content)))
     }
 
     fn known_rows(&self) -> RwLockReadGuard<'_, StatCache> {

@@ -17,6 +17,9 @@ pub struct Entry {
     pub xattrs: xattr::Attributes,
     /// The content of a regular file, once it is known; `None` for others.
     pub content: Option<ContentHash>,
+    /// True when there is nothing for the stat cache to learn: it knows all of this, or the file
+    /// system is one that it does not believe.
+    pub is_cached: bool,
 }
 
 impl Entry {

@@ -270,6 +270,7 @@ impl Walker<'_> {
             link,
             xattrs,
             content: known.and_then(|known| known.content),
+            is_cached: known.is_some() || !trusted,
         })
     }
 }

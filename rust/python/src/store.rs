@@ -164,6 +164,21 @@ impl Store {
         blocking::run(py, None, work).map(LayerInfo::from)
     }
 
+    fn copy_layer_keyed(
+        &self,
+        py: Python<'_>,
+        base: Vec<String>,
+        operation: &CopyOperation,
+    ) -> PyResult<(LayerInfo, String)> {
+        let base = chain_of(py, &base)?;
+        let work = |job: &Job| {
+            let options = options(job);
+            self.0.copy_layer_keyed(&base, &operation.0, &options)
+        };
+        let (layer, key) = blocking::run(py, None, work)?;
+        Ok((layer.into(), key.hex()))
+    }
+
     fn directory_layer(
         &self,
         py: Python<'_>,

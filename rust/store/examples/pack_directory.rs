@@ -66,6 +66,7 @@ fn pack(
                     expected: found,
                     content: None,
                     adoption: Adoption::Copy,
+                    report: None,
                 });
                 writer.file(&entry, source)?;
             }

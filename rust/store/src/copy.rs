@@ -8,6 +8,7 @@
 //! sources give the same layer at any hour.
 
 mod archive;
+mod awaited;
 mod context_source;
 mod directory;
 mod item;
@@ -32,6 +33,7 @@ use crate::layer_info::LayerInfo;
 use crate::layer_writer::WriterOptions;
 use crate::store::Store;
 use item::{Body, Item, Match};
+use key::Draft;
 use place::Placement;
 use select::Selector;
 
@@ -113,9 +115,24 @@ impl Store {
         operation: &CopyOperation,
         options: &WriterOptions,
     ) -> Result<LayerInfo> {
+        Ok(self.copy_layer_keyed(base, operation, options)?.0)
+    }
+
+    /// As [`Store::copy_layer`], with the key (see [`Store::copy_key`]) of just what was copied:
+    /// each file is read once for both.
+    ///
+    /// # Errors
+    /// As [`Store::copy_layer`].
+    pub fn copy_layer_keyed(
+        &self,
+        base: &[DiffId],
+        operation: &CopyOperation,
+        options: &WriterOptions,
+    ) -> Result<(LayerInfo, ContentId)> {
         let cancel = &*options.cancel;
         let view = self.tree_view(base)?;
-        let selection = Selection::of(self, operation, Purpose::Copy, options)?;
+        let mut selection = Selection::of(self, operation, Purpose::Copy, options)?;
+        let mut key = Draft::new(operation, &mut selection.matches, cancel)?;
         let made_at = selection.newest();
         let mode = operation.mode.as_ref();
         let mut placement = Placement::new(&view, operation.owner, mode, operation.link, made_at);
@@ -127,7 +144,8 @@ impl Store {
             check_cancelled(cancel)?;
             placement.place(found, &operation.destination)?;
         }
-        write::write_layer(self, placement.finish(), options)
+        let layer = write::write_layer(self, placement.finish(), key.awaited(), options)?;
+        Ok((layer, key.finish(cancel)?))
     }
 
     /// The key of all that the operation would copy: names below each source, types, modes,
@@ -140,8 +158,8 @@ impl Store {
         operation: &CopyOperation,
         options: &WriterOptions,
     ) -> Result<ContentId> {
-        let selection = Selection::of(self, operation, Purpose::Key, options)?;
-        key::key(operation, &selection.matches, &options.cancel)
+        let mut selection = Selection::of(self, operation, Purpose::Key, options)?;
+        Draft::new(operation, &mut selection.matches, &options.cancel)?.finish(&options.cancel)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where the content of a file that goes into a layer comes from.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use fastlayer_fs::{Directory, Metadata};
 
@@ -38,6 +38,39 @@ pub struct PathSource {
     pub content: Option<ContentId>,
     /// Whether the file itself may become the object.
     pub adoption: Adoption,
+    /// Who is told the id of its content when it has been read.
+    pub report: Option<Report>,
+}
+
+impl PathSource {
+    /// Says what the file contains.
+    pub(crate) fn tell(&self, id: ContentId) {
+        if let Some(report) = &self.report {
+            report.tell(id);
+        }
+    }
+}
+
+/// A place for the id of one content, in a table that is shared with those who read.
+#[derive(Clone, Debug)]
+pub struct Report {
+    ids: Arc<[OnceLock<ContentId>]>,
+    number: usize,
+}
+
+impl Report {
+    /// The place `number` of a table.
+    #[must_use]
+    pub fn new(ids: Arc<[OnceLock<ContentId>]>, number: usize) -> Self {
+        Self { ids, number }
+    }
+
+    fn tell(&self, id: ContentId) {
+        if let Some(place) = self.ids.get(self.number) {
+            // One content is copied once; a second report says the same.
+            let _ = place.set(id);
+        }
+    }
 }
 
 /// How a file on disk becomes an object.

@@ -58,7 +58,7 @@ pub use collect::{Collected, Keep};
 pub use digest::{BlobDigest, ContentHasher, ContentId, DiffId, SegmentId, TreeId};
 pub use error::{Error, Result};
 pub use export::{Codec, ExportOptions};
-pub use file_source::{Adoption, FileSource, PathSource};
+pub use file_source::{Adoption, FileSource, PathSource, Report};
 pub use fsck::Problem;
 pub use ingest::IngestOptions;
 pub use layer_info::LayerInfo;

@@ -199,7 +199,11 @@ impl Work<'_> {
 
     fn source(&mut self, size: u64, birth: Birth, xattrs: bool, source: FileSource) -> Result<()> {
         if size == 0 {
-            return self.end(ContentId::of(b""));
+            let id = ContentId::of(b"");
+            if let FileSource::Path(source) = &source {
+                source.tell(id);
+            }
+            return self.end(id);
         }
         match source {
             FileSource::Bytes(bytes) => self.bytes(&bytes, birth),
@@ -305,6 +309,7 @@ impl Work<'_> {
         } else {
             self.large_file(&mut file, size, birth, adopt, source)?
         };
+        source.tell(id);
         self.end(id)
     }
 

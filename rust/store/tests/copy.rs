@@ -469,6 +469,55 @@ fn the_key_is_the_content_and_not_the_time() {
 }
 
 #[test]
+fn one_pass_gives_the_layer_and_its_key() {
+    let files = ["a/x = 1", "a/empty = ", "a/d/y = 2", "b/x = 3", "b/d/z = 4"];
+    let copy = Copy::new(&files, &[]);
+    let root = copy.fixture.path("context");
+    std::fs::write(root.join("a/large"), vec![7; 700_000]).unwrap();
+    // In the order of the key the first name is in another directory than in that of the layer.
+    std::fs::hard_link(root.join("a/large"), root.join("a/d/zz")).unwrap();
+    std::fs::hard_link(root.join("b/d/z"), root.join("b/0")).unwrap();
+    let mut excluding = copy.operation(&["a", "b"], "/opt/");
+    excluding.exclude = vec![b"d".to_vec()];
+    let operations = [
+        copy.operation(&["a"], "/opt"),
+        // What the second source covers is keyed and not copied.
+        copy.operation(&["a", "b"], "/opt/"),
+        copy.operation(&["a/x"], "/opt/x"),
+        excluding,
+    ];
+    for operation in operations {
+        let root = copy.fixture.path("context");
+        let matcher = IgnoreMatcher::default();
+        let cache = copy.fixture.path("stat-cache");
+        let context = Arc::new(Context::open_root(&root, matcher, Some(&cache)).unwrap());
+        let mut cached = operation.clone();
+        for source in &mut cached.sources {
+            if let CopySource::Context { context: old, .. } = source {
+                *old = Arc::clone(&context);
+            }
+        }
+        let store = &copy.fixture.store;
+        let (layer, key) = store.copy_layer_keyed(&[], &cached, &options()).unwrap();
+        assert_eq!(key.hex(), copy.key(&operation));
+        let plain = store.copy_layer(&[], &operation, &options()).unwrap();
+        assert_eq!(layer.diff_id, plain.diff_id);
+        // What was copied is known from then on.
+        assert_eq!(copy.key(&cached), key.hex());
+        let mut walk = context
+            .walk(
+                b"",
+                fastlayer_context::WalkOptions::default(),
+                &options().cancel,
+            )
+            .unwrap();
+        walk.entries.retain(|entry| entry.path.starts_with(b"a/x"));
+        assert!(walk.entries.iter().all(|entry| entry.content.is_some()));
+        std::fs::remove_file(&cache).unwrap_or_default();
+    }
+}
+
+#[test]
 fn the_same_sources_give_the_same_layer() {
     let copy = Copy::new(&["src/a = 1", "src/d/b = 2"], &["d opt"]);
     let operation = copy.operation(&["src"], "/opt/new/deep");

@@ -67,6 +67,7 @@ fn path_source(directory: &Arc<Directory>, name: &str, adoption: Adoption) -> Fi
         expected: directory.stat_child(name.as_bytes()).unwrap(),
         content: None,
         adoption,
+        report: None,
     })
 }
 

@@ -62,6 +62,22 @@ def record(parts: KeyParts, diff_id: str, tree: str = "t1") -> StepRecord:
     )
 
 
+def test_without_a_record_of_the_instruction_no_inputs_can_match(path: Path) -> None:
+    cache = StepCache(Layers("d1"), path)
+    unread = KeyParts(PARTS.tree, PARTS.instruction, None, PARTS.configuration)
+    assert not cache.may_match(unread)
+    cache.record(record(PARTS, "d1"), ["d1"])
+    assert cache.may_match(unread)
+    assert cache.lookup(unread) is None
+    assert not cache.may_match(KeyParts("other", unread.instruction, None, ()))
+    assert not cache.may_match(KeyParts(unread.tree, ("RUN", "other"), None, ()))
+    assert not StepCache(Layers("d1"), path, use=False).may_match(unread)
+    elsewhere = KeyParts("other", unread.instruction, None, unread.configuration)
+    assert cache.miss_reason(elsewhere, "p") == "what it starts from changed"
+    with pytest.raises(ValueError, match="inputs"):
+        unread.key()
+
+
 def test_found_only_while_the_layer_is_there(path: Path) -> None:
     layers = Layers("d1")
     cache = StepCache(layers, path)

@@ -6,9 +6,11 @@ is copied, not where it came from.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fastlayer.builder.graph import FileStep, FromContext, Origin, Place
 from fastlayer.builder.state import StageState, unsupported
-from fastlayer.builder.workplace import Prepared, Workplace
+from fastlayer.builder.workplace import Performed, Prepared, Workplace
 from fastlayer.cache.keys import KeyParts
 from fastlayer.dockerfile import Add, Copy, Transfer
 from fastlayer.dockerfile.transfers import is_remote
@@ -70,8 +72,17 @@ def plan(instruction: Copy | Add, written: str, state: StageState, place: Place)
     )
 
 
-def prepare(step: FileStep, chain: tuple[str, ...], tree: str, workplace: Workplace) -> Prepared:
+def prepare(
+    step: FileStep,
+    chain: tuple[str, ...],
+    tree: str,
+    workplace: Workplace,
+    may_match: Callable[[KeyParts], bool],
+) -> Prepared:
     """Key the step on a chain whose tree id is ``tree``.
+
+    Where no record can match whatever the sources contain, which ``may_match`` tells, they are not
+    read for the key: it comes with the layer.
 
     Raises
     ------
@@ -105,15 +116,17 @@ def prepare(step: FileStep, chain: tuple[str, ...], tree: str, workplace: Workpl
         f"parents={step.parents} unpack={step.unpack} link={step.link}",
         *step.exclude,
     )
-    parts = KeyParts(
-        tree="independent" if step.link else tree,
-        instruction=instruction,
-        inputs=(workplace.store.copy_key(operation),),
-        configuration=(),
-    )
-    return Prepared(
-        parts, lambda: workplace.store.copy_layer(base, operation), independent=step.link
-    )
+    start = "independent" if step.link else tree
+    parts = KeyParts(start, instruction, None, ())
+    if may_match(parts):
+        parts = KeyParts(start, instruction, (workplace.store.copy_key(operation),), ())
+
+    def perform() -> Performed:
+        # The key of what is copied now: a source may have changed since it was keyed.
+        layer, key = workplace.store.copy_layer_keyed(base, operation)
+        return Performed(layer, KeyParts(start, instruction, (key,), ()))
+
+    return Prepared(parts, perform, independent=step.link)
 
 
 def _origin(instruction: Transfer, state: StageState, place: Place) -> Origin:

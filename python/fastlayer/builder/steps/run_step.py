@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from fastlayer.builder.graph import Place, PlannedMount, RunStep, Script
 from fastlayer.builder.state import StageState, clean_path
 from fastlayer.builder.steps.config_step import with_shell
-from fastlayer.builder.workplace import Prepared, Workplace
+from fastlayer.builder.workplace import Performed, Prepared, Workplace
 from fastlayer.cache.keys import KeyParts
 from fastlayer.dockerfile import (
     BindMount,
@@ -122,7 +122,7 @@ def prepare(
         *workplace.run_settings.key_parts(),
     )
     parts = KeyParts(tree, instruction, inputs, configuration)
-    return Prepared(parts, lambda: _perform(step, chain, workplace, output))
+    return Prepared(parts, lambda: Performed(_perform(step, chain, workplace, output), parts))
 
 
 def failure(step: RunStep, code: int, reason: str | None = None) -> RunFailedError:

@@ -11,11 +11,10 @@ from dataclasses import replace
 
 from fastlayer.builder.graph import ConfigStep, Place, WorkdirStep
 from fastlayer.builder.state import StageState, clean_path
-from fastlayer.builder.workplace import Prepared, Workplace
+from fastlayer.builder.workplace import Performed, Prepared, Workplace
 from fastlayer.cache.keys import KeyParts
 from fastlayer.dockerfile import Workdir
 from fastlayer.oci import created_by, mutate
-from fastlayer.store import LayerInfo
 
 MODE = 0o755
 """Mode of a directory that is made."""
@@ -68,7 +67,9 @@ def prepare(step: WorkdirStep, chain: tuple[str, ...], tree: str, workplace: Wor
     if step.user and not _is_directory(chain, path, workplace):
         owner = workplace.owner(step.user, chain, step.place)
 
-    def perform() -> LayerInfo:
+    parts = KeyParts(tree, ("WORKDIR", step.path, f"{owner[0]}:{owner[1]}"), (), ())
+
+    def perform() -> Performed:
         made = workplace.store.directory_layer(
             chain,
             path,
@@ -76,10 +77,10 @@ def prepare(step: WorkdirStep, chain: tuple[str, ...], tree: str, workplace: Wor
             mode=MODE,
             mtime=int(time.time()),
         )
-        return made if made is not None else workplace.store.empty_layer()
+        layer = made if made is not None else workplace.store.empty_layer()
+        return Performed(layer, parts)
 
-    instruction = ("WORKDIR", step.path, f"{owner[0]}:{owner[1]}")
-    return Prepared(KeyParts(tree, instruction, (), ()), perform)
+    return Prepared(parts, perform)
 
 
 def _is_directory(chain: tuple[str, ...], path: bytes, workplace: Workplace) -> bool:

@@ -63,9 +63,10 @@ impl<'a> ContextSource<'a> {
         Some(item)
     }
 
-    fn hash(&self, entries: &mut [Entry]) -> Result<()> {
-        if self.purpose == Purpose::Key {
-            self.context.hash(entries, self.cancel)?;
+    fn look_into(&self, entries: &mut [Entry]) -> Result<()> {
+        match self.purpose {
+            Purpose::Key => self.context.hash(entries, self.cancel)?,
+            Purpose::Copy => self.context.learn_entries(entries),
         }
         Ok(())
     }
@@ -88,7 +89,7 @@ impl SourceTree for ContextSource<'_> {
                 "left out of the build context by the ignore file",
             ));
         }
-        self.hash(&mut entries)?;
+        self.look_into(&mut entries)?;
         let [entry] = entries;
         Ok(self.item(entry, Vec::new()).map(|item| (real_path, item)))
     }
@@ -108,7 +109,7 @@ impl SourceTree for ContextSource<'_> {
         let mut walk = self
             .context
             .walk(path, WalkOptions::default(), self.cancel)?;
-        self.hash(&mut walk.entries)?;
+        self.look_into(&mut walk.entries)?;
         let skip = if path.is_empty() {
             0
         } else {

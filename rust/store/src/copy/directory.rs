@@ -2,6 +2,7 @@
 
 use fastlayer_tar::Timestamp;
 
+use super::awaited::Awaited;
 use super::mode::ModeChange;
 use super::place::Placement;
 use super::write::write_layer;
@@ -42,7 +43,8 @@ impl Store {
         let owner = Some(directory.owner);
         let mut placement = Placement::new(&view, owner, Some(&mode), false, made_at);
         if placement.make_directory(&directory.path)? {
-            return write_layer(self, placement.finish(), options).map(Some);
+            let plan = placement.finish();
+            return write_layer(self, plan, &mut Awaited::default(), options).map(Some);
         }
         Ok(None)
     }

@@ -27,6 +27,8 @@ pub(super) struct Item {
     /// Two numbers that all names of one file in one source share; `None` for a file with one name.
     pub(super) inode: Option<(u64, u64)>,
     pub(super) content: Option<ContentId>,
+    /// Where an unknown content is to be reported when it is copied.
+    pub(super) awaited: Option<usize>,
     pub(super) body: Body,
 }
 
@@ -74,6 +76,7 @@ impl Item {
             xattrs: BTreeMap::new(),
             inode: None,
             content: None,
+            awaited: None,
             body: Body::None,
         }
     }

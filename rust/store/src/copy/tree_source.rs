@@ -55,6 +55,7 @@ impl<'view> TreeSource<'view> {
                 Default::default()
             },
             inode: (node.kind() != Kind::Directory).then_some((layer as u64, u64::from(row))),
+            awaited: None,
             content: node.content(),
             body: if is_file {
                 Body::Stored(self.contents.source(node)?)

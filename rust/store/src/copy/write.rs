@@ -9,11 +9,12 @@ use fastlayer_context::Context;
 use fastlayer_fs::Directory;
 use fastlayer_tar::EntryKind;
 
+use super::awaited::Awaited;
 use super::item::Body;
 use super::place::{PathKey, Planned};
 use crate::digest::ContentId;
 use crate::error::{Error, Result};
-use crate::file_source::{Adoption, FileSource, PathSource};
+use crate::file_source::{Adoption, FileSource, PathSource, Report};
 use crate::index::Kind;
 use crate::layer_info::LayerInfo;
 use crate::layer_writer::{LayerWriter, WriterOptions};
@@ -24,6 +25,7 @@ use crate::store::Store;
 pub(super) fn write_layer(
     store: &Store,
     plan: BTreeMap<PathKey, Planned>,
+    awaited: &mut Awaited,
     options: &WriterOptions,
 ) -> Result<LayerInfo> {
     let mut writer = LayerWriter::new(store, options.clone())?;
@@ -48,7 +50,8 @@ pub(super) fn write_layer(
             first_names.insert(group, entry.path.clone());
         }
         if planned.item.kind == Kind::File {
-            let source = roots.source(planned.item.body, planned.item.content)?;
+            let report = planned.item.awaited.map(|number| awaited.report(number));
+            let source = roots.source(planned.item.body, planned.item.content, report)?;
             writer.file(&entry, source)?;
         } else {
             writer.other(&entry)?;
@@ -76,7 +79,12 @@ struct ContextRoots {
 }
 
 impl ContextRoots {
-    fn source(&mut self, body: Body, content: Option<ContentId>) -> Result<FileSource> {
+    fn source(
+        &mut self,
+        body: Body,
+        content: Option<ContentId>,
+        report: Option<Report>,
+    ) -> Result<FileSource> {
         let (directory, path, expected) = match body {
             Body::None => return Ok(FileSource::Bytes(Vec::new())),
             Body::Bytes(bytes) => return Ok(FileSource::Bytes(bytes.to_vec())),
@@ -103,6 +111,7 @@ impl ContextRoots {
             expected,
             content,
             adoption: Adoption::Copy,
+            report,
         }))
     }
 

@@ -155,6 +155,7 @@ impl UpperSink for LayerSink {
                     expected: *leaf.metadata,
                     content: None,
                     adoption: self.adoption,
+                    report: None,
                 };
                 self.writer.file(&entry, FileSource::Path(source))
             }
