@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -98,4 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def entry() -> None:
     """Console-script entry point."""
-    sys.exit(main())
+    code = main()
+    # What was asked for is done, or its failure told: Ctrl-C must not change that any more.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(code)

@@ -88,12 +88,7 @@ def _commit(store: Store, container: Container, request: CommitRequest) -> Image
     if request.author:
         config = mutate.with_author(config, request.author)
     config = mutate.with_created(apply_changes(config, request.changes), entry.created)
-    catalog = ImageCatalog(store)
-    image = catalog.create(config)
-    if reference is not None:
-        catalog.tag(image.id, reference)
-        image = catalog.resolve(image.id)
-    return image
+    return ImageCatalog(store).create(config, names=() if reference is None else (reference,))
 
 
 def _commit_stopped(

@@ -119,8 +119,16 @@ class ImageCatalog:
 
     # Making and naming.
 
-    def create(self, config: ImageConfig, *, manifest: Manifest | None = None) -> Image:
-        """Keep an image; it has no name yet.
+    def create(
+        self,
+        config: ImageConfig,
+        *,
+        manifest: Manifest | None = None,
+        names: Iterable[str | Reference] = (),
+        digest: str | None = None,
+        media_type: str = "",
+    ) -> Image:
+        """Keep an image, and give it names; it appears with all of them at once.
 
         Parameters
         ----------
@@ -128,28 +136,36 @@ class ImageCatalog:
             Its config; every layer it names must be in the store.
         manifest:
             The manifest it was loaded with; its bytes are kept.
+        names, digest, media_type:
+            As :meth:`tag` takes them.
 
         Raises
         ------
         CorruptError
             A layer is not in the store.
+        ReferenceFormatError, UsageError
+            As :meth:`tag`; nothing has happened then.
         """
+        references = [_taggable(name) for name in names]
         for diff_id in config.diff_ids:
             self.layer_size(diff_id)
-        known = self._refs.image(config.digest) if manifest is None else None
-        if known is not None and self.store.has_blob(known.config):
-            # It was made durable when its record was written: nothing is left to do.
-            return self._load(known, self._refs.names())
-        image_id = self.store.put_document(config.to_json())
-        kept = None if manifest is None else self.store.put_document(manifest.to_json())
-        self.store.sync()
-        with self._refs.changing():
-            old = self._refs.image(image_id)
-            if kept is None and old is not None:
-                kept = old.manifest
+        record = self._refs.image(config.digest) if manifest is None else None
+        if record is None or not self.store.has_blob(record.config):
+            image_id = self.store.put_document(config.to_json())
+            kept = None if manifest is None else self.store.put_document(manifest.to_json())
+            self.store.sync()
             record = ImageRecord(config=image_id, manifest=kept)
+        elif not references:
+            # It was made durable when its record was written: nothing is left to do.
+            return self._load(record, self._refs.names())
+        with self._refs.changing():
+            old = self._refs.image(record.config)
+            if record.manifest is None and old is not None:
+                record = old
             if record != old:
                 self._refs.put_image(record)
+            for reference in references:
+                self._put_name(record, reference, digest, media_type)
         return self._load(record, self._refs.names())
 
     def tag(
@@ -180,25 +196,12 @@ class ImageCatalog:
         ImageNotFoundError
             No such image.
         """
-        reference = parse_reference(name) if isinstance(name, str) else name
-        if reference.digest:
-            raise UsageError(f"{name}: a name with a digest cannot be given to an image")
-        reference = reference.with_default_tag()
+        reference = _taggable(name)
         with self._refs.changing():
             record = self._refs.image(image_id)
             if record is None:
                 raise _not_found(image_id)
-            platform = str(self._config(record).platform.normalised())
-            digest = digest or record.manifest
-            images = {platform: image_id}
-            old = self._refs.name(reference.canonical)
-            if old is not None and digest is not None and old.digest == digest:
-                images = {**old.images, **images}  # another platform of the same index
-            self._refs.put_name(
-                NameRecord(
-                    name=reference.canonical, images=images, digest=digest, media_type=media_type
-                )
-            )
+            self._put_name(record, reference, digest, media_type)
         return reference
 
     # Removing.
@@ -248,6 +251,22 @@ class ImageCatalog:
         return Removal(untagged, deleted)
 
     # Inside.
+
+    def _put_name(
+        self, record: ImageRecord, reference: Reference, digest: str | None, media_type: str
+    ) -> None:
+        """Write a name; the refs are locked."""
+        platform = str(self._config(record).platform.normalised())
+        digest = digest or record.manifest
+        images = {platform: record.config}
+        old = self._refs.name(reference.canonical)
+        if old is not None and digest is not None and old.digest == digest:
+            images = {**old.images, **images}  # another platform of the same index
+        new = NameRecord(
+            name=reference.canonical, images=images, digest=digest, media_type=media_type
+        )
+        if new != old:
+            self._refs.put_name(new)
 
     def _drop_names(self, names: Iterable[NameRecord], images: tuple[str, ...]) -> tuple[str, ...]:
         """Take images from names; a name that has no other goes. Gives those that went."""
@@ -332,6 +351,13 @@ class ImageCatalog:
             digests=digests,
             manifest=manifest,
         )
+
+
+def _taggable(name: str | Reference) -> Reference:
+    reference = parse_reference(name) if isinstance(name, str) else name
+    if reference.digest:
+        raise UsageError(f"{name}: a name with a digest cannot be given to an image")
+    return reference.with_default_tag()
 
 
 def _names_of(

@@ -16,9 +16,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import TypeVar
 
 from fastlayer.errors import CorruptError, DocumentError, StoreFormatError, StoreIOError
@@ -76,7 +79,7 @@ class Refs:
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
-        """Hold the lock that every change is made under.
+        """Hold the lock that every change is made under. Ctrl-C waits until the change is whole.
 
         Raises
         ------
@@ -94,7 +97,8 @@ class Refs:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
                 for folder in (self._images, self._names):
                     _remove_abandoned(folder)
-            yield
+            with _undisturbed():
+                yield
         finally:
             os.close(descriptor)
 
@@ -142,6 +146,22 @@ class Refs:
 
     def _image_path(self, image_id: str) -> Path:
         return self._images / (encoded(image_id) + _SUFFIX)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put Ctrl-C off to the end of a block; other threads than the main one never see it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[tuple[int, FrameType | None]] = []
+    handler = signal.signal(signal.SIGINT, lambda *arguments: caught.append(arguments))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if caught and callable(handler):
+        handler(*caught[0])
 
 
 @contextlib.contextmanager

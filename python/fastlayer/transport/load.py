@@ -157,11 +157,12 @@ def _import_layer(
 def _keep(catalog: ImageCatalog, archived: ArchivedImage) -> LoadedImage:
     for document in archived.other_documents:
         catalog.store.put_document(document)
-    image = catalog.create(archived.config, manifest=archived.manifest)
-    names = []
-    for name in archived.names:
-        reference = catalog.tag(
-            image.id, name, digest=archived.digest, media_type=archived.media_type
-        )
-        names.append(reference.familiar)
-    return LoadedImage(catalog.resolve(image.id), tuple(names), archived.warnings)
+    image = catalog.create(
+        archived.config,
+        manifest=archived.manifest,
+        names=archived.names,
+        digest=archived.digest,
+        media_type=archived.media_type,
+    )
+    names = tuple(name.with_default_tag().familiar for name in archived.names)
+    return LoadedImage(image, names, archived.warnings)

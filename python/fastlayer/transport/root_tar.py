@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
+from fastlayer.errors import TarFormatError
 from fastlayer.image.catalog import ImageCatalog
 from fastlayer.image.change import apply_changes
 from fastlayer.image.image import Image
@@ -56,15 +56,14 @@ def import_root_tar(
     UsageError, DockerfileError
         A change is wrong; nothing was read then.
     CorruptError
-        The tar is damaged or truncated.
+        The tar is damaged, truncated or empty.
     """
     # A wrong change is found before gigabytes are read.
     config: ImageConfig = apply_changes(empty_config(platform or host_platform()), changes)
     with reading(label, hint="make or fetch the tar again"):
         layer = catalog.store.import_layer(descriptor)
+        if not layer.size:  # what fed a pipe has failed
+            raise TarFormatError("no bytes at all", hint="make or fetch the tar again", offset=0)
     entry = HistoryEntry(created=created or creation_time(), comment=message)
-    image = catalog.create(append_layer(config, layer.diff_id, entry))
-    if name is not None:
-        reference = catalog.tag(image.id, name)
-        image = replace(image, tags=tuple(sorted({*image.tags, reference.familiar})))
-    return image, layer
+    config = append_layer(config, layer.diff_id, entry)
+    return catalog.create(config, names=() if name is None else (name,)), layer

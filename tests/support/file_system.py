@@ -1,0 +1,96 @@
+"""File systems of a test's own, on loop devices: small ones, old ones, ones that lose power.
+
+A file system that was copied while it is mounted is what a machine finds that lost its power at
+that moment: the kernel writes to a loop device's file what it would write to a disk, in the same
+order, and nothing that it still holds back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.requirements import need_program, need_root
+
+_MAKE = {
+    "ext4": ("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"),
+    "xfs": ("mkfs.xfs", "-q", "-f"),
+    "vfat": ("mkfs.vfat",),
+}
+SMALLEST_XFS = 320 << 20
+"""Bytes; mkfs.xfs refuses less than 300 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopFileSystem:
+    """A mounted file system and the file that it lies in."""
+
+    kind: str
+    image: Path
+    mount: Path
+
+    def copy(self, to: Path) -> Path:
+        """Copy what would be on the disk if the power failed now."""
+        subprocess.run(
+            ["cp", "--sparse=always", "--reflink=auto", self.image, to], check=True, timeout=120
+        )
+        return to
+
+    def remount(self, options: str) -> None:
+        """Change the options of the mount, as ``ro``."""
+        subprocess.run(["mount", "-o", f"remount,{options}", self.mount], check=True)
+
+    def free(self) -> int:
+        """Bytes that a process may still write."""
+        status = os.statvfs(self.mount)
+        return status.f_bavail * status.f_frsize
+
+    def fill(self, leave: int) -> Path:
+        """Write a file that leaves so many bytes free; gives it."""
+        ballast = self.mount / "ballast"
+        size = max(0, self.free() - leave)
+        subprocess.run(["fallocate", "-l", str(size), ballast], check=True)
+        return ballast
+
+
+@contextlib.contextmanager
+def loop_file_system(
+    folder: Path, kind: str = "ext4", size: int = 256 << 20
+) -> Iterator[LoopFileSystem]:
+    """Make and mount a file system of so many bytes below ``folder``; needs root."""
+    need_root()
+    need_program(_MAKE[kind][0])
+    folder.mkdir(parents=True, exist_ok=True)
+    image = folder / f"{kind}.image"
+    with image.open("wb") as file:
+        os.truncate(file.fileno(), size)
+    subprocess.run([*_MAKE[kind], image], check=True, capture_output=True)
+    try:
+        with mounted(image, folder / f"{kind}.mount", kind) as system:
+            yield system
+    finally:
+        image.unlink()
+
+
+@contextlib.contextmanager
+def mounted(image: Path, mount: Path, kind: str) -> Iterator[LoopFileSystem]:
+    """Mount a file system that lies in a file, as after a crash: its journal is played back."""
+    mount.mkdir(exist_ok=True)
+    options = "loop,nouuid" if kind == "xfs" else "loop"
+    subprocess.run(["mount", "-t", kind, "-o", options, image, mount], check=True)
+    try:
+        yield LoopFileSystem(kind, image, mount)
+    finally:
+        subprocess.run(["umount", "--recursive", mount], check=False, capture_output=True)
+        if os.path.ismount(mount):  # a process of a failed test may still be there
+            subprocess.run(["umount", "--recursive", "--lazy", mount], check=False)
+
+
+def kernel_has(kind: str) -> bool:
+    """Whether the running kernel can mount such a file system."""
+    lines = Path("/proc/filesystems").read_text().splitlines()
+    return any(line.split()[-1] == kind for line in lines)
