@@ -7,6 +7,7 @@ from typing import final
 __version__: str
 
 def build_info() -> dict[str, str]: ...
+
 @final
 class LayerInfo:
     """What is known of a stored layer."""
@@ -82,8 +83,8 @@ class CopySource:
     def inline(name: bytes, content: bytes, mode: int = 0o644) -> CopySource:
         """A heredoc."""
     @staticmethod
-    def file(path: str, name: bytes, mode: int, mtime: int) -> CopySource:
-        """A downloaded file."""
+    def file(path: str, name: bytes, mode: int, mtime: int, unpack: bool = False) -> CopySource:
+        """A downloaded file; ``unpack``: whether it is, where the operation unpacks archives."""
 
 @final
 class CopyOperation:
@@ -163,9 +164,7 @@ class Store:
     # layers out
     def layer(self, diff_id: str) -> LayerInfo | None: ...
     def write_tar(self, diff_id: str, fd: int) -> None: ...
-    def export_blob(
-        self, diff_id: str, codec: str, level: int | None, fd: int
-    ) -> tuple[str, int]:
+    def export_blob(self, diff_id: str, codec: str, level: int | None, fd: int) -> tuple[str, int]:
         """Compressed ("gzip" "zstd" "none") into fd; gives blob digest and size."""
     def write_tree(self, chain: Sequence[str], destination: str) -> None:
         """The merged tree as plain files below an existing directory (-o type=local)."""

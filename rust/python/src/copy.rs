@@ -44,12 +44,14 @@ impl CopySource {
     }
 
     #[staticmethod]
-    fn file(path: PathBuf, name: Vec<u8>, mode: u32, mtime: i64) -> Self {
+    #[pyo3(signature = (path, name, mode, mtime, unpack = false))]
+    fn file(path: PathBuf, name: Vec<u8>, mode: u32, mtime: i64, unpack: bool) -> Self {
         Self(StoreSource::File {
             path,
             name,
             mode,
             mtime,
+            unpack,
         })
     }
 }

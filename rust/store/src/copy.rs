@@ -78,6 +78,8 @@ pub enum CopySource {
         mode: u32,
         /// Its time, in seconds since 1970.
         mtime: i64,
+        /// Whether it is unpacked where the operation unpacks archives.
+        unpack: bool,
     },
 }
 
@@ -236,6 +238,7 @@ impl Selection {
                     name,
                     mode,
                     mtime,
+                    ..
                 } => {
                     vec![single(number, name, local_item(path, *mode, *mtime)?)]
                 }
@@ -243,7 +246,7 @@ impl Selection {
             matches.extend(found);
         }
         if operation.unpack {
-            archive::unpack_all(store, &mut matches, options)?;
+            archive::unpack_all(store, &operation.sources, &mut matches, options)?;
         }
         Ok(Self { matches })
     }

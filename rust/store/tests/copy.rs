@@ -397,6 +397,7 @@ fn heredocs_and_fetched_files_become_files() {
             name: b"page".to_vec(),
             mode: 0o600,
             mtime: 5,
+            unpack: false,
         },
     ];
     check(
@@ -407,6 +408,34 @@ fn heredocs_and_fetched_files_become_files() {
             "d/page: f 600 0:0 body",
         ],
     );
+}
+
+#[test]
+fn what_was_fetched_is_unpacked_where_that_is_asked_for() {
+    let copy = Copy::new(&[], &[]);
+    let fetched = copy.fixture.path("fetched");
+    let packed = copy.fixture.layer(&["f inner content"]);
+    let mut tar = Vec::new();
+    let cancel = std::sync::atomic::AtomicBool::new(false);
+    copy.fixture
+        .store
+        .write_tar(&packed, &mut tar, &cancel)
+        .unwrap();
+    std::fs::write(&fetched, &tar).unwrap();
+    let paths = |unpack| {
+        let mut operation = copy.operation(&[], "/");
+        operation.unpack = true;
+        operation.sources = vec![CopySource::File {
+            path: fetched.clone(),
+            name: b"a.tar".to_vec(),
+            mode: 0o600,
+            mtime: 5,
+            unpack,
+        }];
+        copy.layer(&operation).unwrap().concat()
+    };
+    assert!(paths(false).starts_with("a.tar: f 600 0:0 "));
+    assert_eq!(paths(true), "inner: f 644 0:0 content");
 }
 
 #[test]

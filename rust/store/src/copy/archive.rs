@@ -8,6 +8,7 @@ use std::io::{Read, Seek, SeekFrom};
 
 use fastlayer_tar::{Event, Limits, Reader};
 
+use super::CopySource;
 use super::item::{Body, Item, Match};
 use super::select::SourceTree;
 use super::tree_source::TreeSource;
@@ -25,11 +26,15 @@ const HEAD: usize = 512;
 /// Replaces each match that is an archive by its contents.
 pub(super) fn unpack_all(
     store: &Store,
+    sources: &[CopySource],
     matches: &mut [Match],
     options: &WriterOptions,
 ) -> Result<()> {
     for found in matches {
         check_cancelled(&options.cancel)?;
+        if let Some(CopySource::File { unpack: false, .. }) = sources.get(found.source) {
+            continue;
+        }
         let [item] = found.items.as_slice() else {
             continue;
         };
