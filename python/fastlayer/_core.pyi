@@ -56,6 +56,15 @@ class Collected:
     postponed: bool  # contents stayed, since layers were being made all the time
 
 @final
+class Usage:
+    """The disk that a store uses, in bytes."""
+
+    total: int
+    unused: int  # contents, layers and blobs that no group needs
+    places: dict[str, int]  # by the store's directories
+    groups: builtins.list[tuple[int, int, int]]  # unique, shared, not needed by a group before
+
+@final
 class Lease:
     """Keeps what is used and made from being collected until it is released."""
 
@@ -196,6 +205,8 @@ class Store:
     def collect(self, keep: Callable[[], Sequence[str]], *, dry_run: bool = False) -> Collected:
         """Garbage collection of layers and documents. ``keep`` is called twice, the second time
         when what it did not name is out of sight: what it names then comes back."""
+    def usage(self, groups: Sequence[Sequence[str]]) -> Usage:
+        """The disk that the store uses, and each group of layers and documents of it."""
     def fsck(self) -> builtins.list[Problem]: ...
 
 @final

@@ -34,6 +34,7 @@ LayerInfo = _core.LayerInfo
 MountNamespace = _core.MountNamespace
 Problem = _core.Problem
 Collected = _core.Collected
+Usage = _core.Usage
 
 __all__ = [
     "Change",
@@ -46,6 +47,7 @@ __all__ = [
     "MountNamespace",
     "Problem",
     "Store",
+    "Usage",
     "build_info",
     "default_root",
 ]
@@ -375,6 +377,14 @@ class Store:
             A layer that is kept is damaged; nothing was removed.
         """
         return self._core.collect(keep, dry_run=dry_run)
+
+    def usage(self, groups: Sequence[Sequence[str]]) -> Usage:
+        """The disk that the store uses, as ``du`` counts it.
+
+        Each group has digests of layers and documents; for each the result has the bytes that it
+        alone needs, those it shares with other groups, and those no group before it needs.
+        """
+        return self._core.usage(groups)
 
     def remove_layers_except(self, keep: Callable[[], Sequence[str]]) -> int:
         """As :meth:`collect`; gives the bytes freed."""

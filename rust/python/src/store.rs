@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use fastlayer_store::collect::Keep;
 use fastlayer_store::copy::NewDirectory;
 use fastlayer_store::export::{Codec, ExportOptions};
+use fastlayer_store::usage::Group;
 use fastlayer_store::{
     BlobDigest, DiffId, Durability, IngestOptions, Result, Store as LayerStore, WriterOptions,
 };
@@ -18,7 +19,7 @@ use crate::blocking::{self, Job};
 use crate::copy::CopyOperation;
 use crate::descriptor::Output;
 use crate::lease::Lease;
-use crate::values::{Change, Collected, Entry, LayerInfo, Problem};
+use crate::values::{Change, Collected, Entry, LayerInfo, Problem, Usage};
 use crate::{descriptor, entries, errors};
 
 /// A layer store, open for the life of the object.
@@ -412,6 +413,22 @@ impl Store {
 
     /// The one call whose worker attaches to the interpreter: `keep` must be asked while
     /// collection is at work, and the calling thread is detached meanwhile.
+    fn usage(&self, py: Python<'_>, groups: Vec<Vec<String>>) -> PyResult<Usage> {
+        let groups = groups
+            .iter()
+            .map(|digests| {
+                Ok(Group {
+                    layers: chain_of(py, digests)?,
+                    blobs: digests
+                        .iter()
+                        .map(|text| digest_of(py, text))
+                        .collect::<PyResult<_>>()?,
+                })
+            })
+            .collect::<PyResult<Vec<Group>>>()?;
+        blocking::run(py, None, |job| self.0.usage(&groups, &job.cancel)).map(Usage::from)
+    }
+
     #[pyo3(signature = (keep, *, dry_run = false))]
     fn collect(&self, py: Python<'_>, keep: Py<PyAny>, dry_run: bool) -> PyResult<Collected> {
         let mut raised = None;

@@ -1,7 +1,10 @@
 //! Frozen results: what the store says, as Python objects with plain fields.
 
+use std::collections::BTreeMap;
+
 use fastlayer_store::compare::{Change as StoreChange, ChangeKind};
 use fastlayer_store::index::Kind;
+use fastlayer_store::usage::Usage as StoreUsage;
 use fastlayer_store::{Collected as StoreCollected, LayerInfo as StoreLayerInfo};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
@@ -52,6 +55,31 @@ impl From<StoreCollected> for Collected {
             objects: found.objects,
             segments: found.segments,
             postponed: found.postponed,
+        }
+    }
+}
+
+/// The disk that a store uses, in bytes.
+#[pyclass(frozen, get_all, module = "fastlayer._core")]
+#[derive(Debug)]
+pub struct Usage {
+    total: u64,
+    unused: u64,
+    places: BTreeMap<String, u64>,
+    groups: Vec<(u64, u64, u64)>,
+}
+
+impl From<StoreUsage> for Usage {
+    fn from(usage: StoreUsage) -> Self {
+        Self {
+            total: usage.total,
+            unused: usage.unused,
+            places: usage.places,
+            groups: usage
+                .groups
+                .iter()
+                .map(|group| (group.unique, group.shared, group.added))
+                .collect(),
         }
     }
 }

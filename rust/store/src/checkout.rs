@@ -146,12 +146,23 @@ impl Store {
         keep: &HashSet<DiffId>,
         visit: &mut dyn FnMut(&Directory, &[u8]) -> Result<()>,
     ) -> Result<()> {
+        self.each_checkout(&mut |directory, name, layers| {
+            if layers.iter().all(|layer| keep.contains(layer)) {
+                return Ok(());
+            }
+            visit(directory, name)
+        })
+    }
+
+    /// Calls `visit` with the place and name of each checkout, and the layers it depends on.
+    pub(crate) fn each_checkout(
+        &self,
+        visit: &mut dyn FnMut(&Directory, &[u8], &[DiffId]) -> Result<()>,
+    ) -> Result<()> {
         let area = Area::open(self)?;
         for entry in area.directory.entries()?.iter() {
             let layers = area.layers_of(entry.name)?;
-            if !layers.iter().all(|layer| keep.contains(layer)) {
-                visit(&area.directory, entry.name)?;
-            }
+            visit(&area.directory, entry.name, &layers)?;
         }
         Ok(())
     }

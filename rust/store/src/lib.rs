@@ -53,6 +53,7 @@ pub mod squash;
 pub mod store;
 pub mod tree;
 pub mod tree_id;
+pub mod usage;
 
 pub use collect::{Collected, Keep};
 pub use digest::{BlobDigest, ContentHasher, ContentId, DiffId, SegmentId, TreeId};
