@@ -7,6 +7,14 @@ from typing import final
 __version__: str
 
 def build_info() -> dict[str, str]: ...
+def serve_sandbox(socket: int) -> None:
+    """For the sandbox's child alone: fork a supervisor for every task that the socket brings."""
+
+def enter_user_namespace() -> None:
+    """Move this process, which must have one thread, into a new user namespace without maps.
+
+    Raises OSError.
+    """
 
 @final
 class LayerInfo:

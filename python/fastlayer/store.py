@@ -25,6 +25,8 @@ except ImportError as error:  # the distribution named `fastlayer` shadows ours,
         "uninstall the unrelated distribution named fastlayer if it is there"
     ) from error
 
+from fastlayer.errors import ConflictError
+
 Change = _core.Change
 Context = _core.Context
 CopyOperation = _core.CopyOperation
@@ -35,8 +37,13 @@ MountNamespace = _core.MountNamespace
 Problem = _core.Problem
 Collected = _core.Collected
 Usage = _core.Usage
+enter_user_namespace = _core.enter_user_namespace
+
+CORE_PATH = Path(_core.__file__)
+"""The compiled core's file, for a child that loads nothing else."""
 
 __all__ = [
+    "CORE_PATH",
     "Change",
     "Collected",
     "Context",
@@ -50,6 +57,7 @@ __all__ = [
     "Usage",
     "build_info",
     "default_root",
+    "enter_user_namespace",
 ]
 
 
@@ -92,11 +100,18 @@ class Store:
         The directory is not a store, or is one of a newer format.
     StoreIOError
         The directory cannot be read or made.
+    ConflictError
+        It belongs to somebody else, or its file system is read-only.
     """
 
     def __init__(self, root: str | os.PathLike[str] | None = None, *, create: bool = True) -> None:
         path = Path(root) if root is not None else default_root()
-        self._core = _core.Store(os.path.abspath(path), create=create)
+        try:
+            self._core = _core.Store(os.path.abspath(path), create=create)
+        except ConflictError as error:
+            raise ConflictError(
+                error.message, hint="name another store with --root or $FASTLAYER_ROOT"
+            ) from error
 
     @property
     def root(self) -> Path:

@@ -19,15 +19,26 @@ from tests.support.requirements import REPOSITORY, missing, need_core, need_prog
 need_core()
 
 from fastlayer.container.mounts import Mount  # noqa: E402
+from fastlayer.container.spec import Ulimit  # noqa: E402
 from fastlayer.container.step import StepRunner, StepSpec  # noqa: E402
 from fastlayer.errors import ContainerError, Interrupted  # noqa: E402
 from fastlayer.store import Store  # noqa: E402
 
 
+@pytest.fixture(scope="module", params=["runc", "builtin"], autouse=True)
+def runtime(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Each driver, chosen as a user chooses one."""
+    name = str(request.param)
+    if name != "builtin":
+        need_program(name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FASTLAYER_RUNTIME", name)
+        yield name
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     need_root()
-    need_program("runc")
     if not have_busybox():
         missing("needs a static busybox: install Debian's busybox-static")
     return Store(tmp_path_factory.mktemp("step") / "store")
@@ -123,6 +134,76 @@ def test_a_program_that_is_missing(runner: StepRunner, base: list[str]) -> None:
     with pytest.raises(ContainerError, match="not found") as caught:
         runner.run(base, StepSpec(("nosuch",)), _ignore)
     assert caught.value.exit_code == 127
+
+
+def test_a_program_that_cannot_be_executed(runner: StepRunner, base: list[str]) -> None:
+    with pytest.raises(ContainerError, match="permission denied") as caught:
+        runner.run(base, StepSpec(("/etc/passwd",)), _ignore)
+    assert caught.value.exit_code == 126
+
+
+def test_what_docker_gives_and_takes(store: Store, runner: StepRunner, base: list[str]) -> None:
+    """Capabilities, masked and read-only paths, devices, limits: the same with every driver."""
+    script = """
+        grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status
+        echo x > /proc/sys/kernel/hostname || echo refused
+        wc -c < /proc/timer_list; ls /sys/firmware
+        mknod /node b 254 0 && head -c1 /node || echo refused
+        mknod /dev/node b 254 0 && head -c1 /dev/node || echo refused
+        echo written > /dev/null; head -c2 /dev/zero | wc -c
+        ls /dev | grep -v core; ulimit -n
+        df -k /dev/shm | tail -1 | tr -s ' ' | cut -d' ' -f2
+        umask
+        unshare -m true || echo refused
+    """
+    limits = (Ulimit("nofile", 512, 1024),)
+    _, output, _ = run(store, runner, base, script, ulimits=limits, shm_size=2 << 20)
+    lines = [line for line in output.decode().splitlines() if ": " not in line]
+    assert lines == [
+        "CapInh:\t0000000000000000",
+        "CapPrm:\t00000000a80425fb",
+        "CapEff:\t00000000a80425fb",
+        "CapBnd:\t00000000a80425fb",
+        "CapAmb:\t0000000000000000",
+        "NoNewPrivs:\t0",
+        "Seccomp:\t2",
+        *("refused", "0", "refused", "refused", "2"),
+        *("fd", "full", "mqueue", "node", "null", "ptmx", "pts", "random", "shm"),
+        *("stderr", "stdin", "stdout", "tty", "urandom", "zero"),
+        *("512", "2048", "0022", "refused"),
+    ]
+
+
+def test_another_user_has_no_capabilities(
+    store: Store, runner: StepRunner, base: list[str]
+) -> None:
+    script = "exec 2>&1; id; grep -E '^Cap[PEA]' /proc/self/status; touch /x || echo refused"
+    _, output, entries = run(store, runner, base, script, user="app")
+    assert output.decode().splitlines() == [
+        "uid=1000(app) gid=1001(app) groups=10(wheel)",
+        "CapPrm:\t0000000000000000",
+        "CapEff:\t0000000000000000",
+        "CapAmb:\t0000000000000000",
+        "touch: /x: Permission denied",
+        "refused",
+    ]
+    assert entries == []
+
+
+def test_binds_are_read_only_where_asked(
+    store: Store, runner: StepRunner, base: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("host")
+    mounts = (
+        Mount("bind", "/ro", str(tmp_path), read_only=True),
+        Mount("bind", "/rw", str(tmp_path)),
+        Mount("tmpfs", "/scratch", options=("size=1m", "mode=755")),
+    )
+    script = "echo x > /ro/file || echo refused; echo y > /rw/new; stat -c %a /scratch"
+    code, output, entries = run(store, runner, base, script, mounts=mounts)
+    assert (code, entries) == (0, [])
+    assert output.decode().splitlines()[-2:] == ["refused", "755"]
+    assert (tmp_path / "new").read_text() == "y\n"
 
 
 def test_processes_left_behind_are_gone(store: Store, runner: StepRunner, base: list[str]) -> None:

@@ -77,3 +77,8 @@ def within(names: Iterable[str], mask: int) -> tuple[str, ...]:
     """Those whose bit is set in a mask: what a kernel knows and this process may hand on."""
     wanted = set(names)
     return tuple(name for bit, name in enumerate(ALL) if name in wanted and mask >> bit & 1)
+
+
+def mask(names: Iterable[str]) -> int:
+    """The set as one bit for each, by the kernel's numbers."""
+    return sum(1 << ALL.index(name) for name in set(names))

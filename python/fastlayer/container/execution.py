@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fastlayer.container import capabilities, process
 from fastlayer.container.drivers import find_driver
-from fastlayer.container.drivers.runc import failure_text, start_failure
+from fastlayer.container.drivers.failure import failure_text, start_failure
 from fastlayer.container.lifecycle import current_state
 from fastlayer.container.registry import Container
 from fastlayer.container.spec import process_section, require_passable

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from fastlayer.container import network, rootfs
 from fastlayer.container.drivers import Driver
-from fastlayer.container.drivers.runc import failure_text, start_failure, state_directory
+from fastlayer.container.drivers.failure import failure_text, start_failure
+from fastlayer.container.drivers.runc import state_directory
 from fastlayer.container.process import process_spec
 from fastlayer.container.registry import Container
 from fastlayer.container.spec import ProcessSpec, runtime_config

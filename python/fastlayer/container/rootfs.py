@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from fastlayer.container import scaffold
+from fastlayer.container import scaffold, user_namespace
 from fastlayer.container.mounts import Mount
 from fastlayer.store import Entry, MountNamespace, Store
 
@@ -27,7 +27,7 @@ def make_upper(store: Store, chain: Sequence[str], directory: Path) -> Path:
         os.chmod(upper, _DEFAULT_ROOT_MODE)
         os.utime(upper, (0, 0))
     else:
-        os.chown(upper, entry.uid, entry.gid)
+        user_namespace.give(upper, entry.uid, entry.gid)
         os.chmod(upper, entry.mode)
         stamp = entry.mtime[0] * 1_000_000_000 + entry.mtime[1]
         os.utime(upper, ns=(stamp, stamp))

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fastlayer.container.user_namespace import give
 from fastlayer.errors import ContainerError
 from fastlayer.store import Entry
 
@@ -133,7 +134,7 @@ def _finish(place: Path, entry: Entry | None) -> None:
     if entry is None:
         os.utime(place, (0, 0))
         return
-    os.chown(place, entry.uid, entry.gid)
+    give(place, entry.uid, entry.gid)
     os.chmod(place, entry.mode)
     for name, value in entry.xattrs.items():
         # What the store's file system cannot hold is not on the checked-out directory either.

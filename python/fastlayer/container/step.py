@@ -10,23 +10,19 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import queue
 import secrets
 import selectors
 import shutil
-import signal
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
 from fastlayer.container import capabilities, network, rootfs
-from fastlayer.container.drivers import Driver, find_driver
-from fastlayer.container.drivers.runc import failure_text, start_failure
+from fastlayer.container.drivers import Launcher, Running, StepDriver, find_step_driver
 from fastlayer.container.mounts import DEFAULT_SHM_SIZE, Mount
 from fastlayer.container.process import capability_mask, resolve_user, unified_cgroups
 from fastlayer.container.spec import ProcessSpec, Ulimit, runtime_config
@@ -40,8 +36,6 @@ Output = Callable[[int, bytes], None]
 _PREFIX = "steps-"
 _USER_FILES = (b"etc/passwd", b"etc/group")
 _CHUNK = 65536
-_KILL_SECONDS = 10.0
-_KILL_PAUSE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +99,15 @@ class StepRunner:
         The runtime; found on this machine where it is ``None``.
     """
 
-    def __init__(self, store: Store, *, driver: Driver | None = None) -> None:
+    def __init__(self, store: Store, *, driver: StepDriver | None = None) -> None:
         self._store = store
         self._driver = driver
         self._lock = threading.Lock()
         self._namespace: MountNamespace | None = None
+        self._launcher: Launcher | None = None
         self._home: Path | None = None
         self._home_lock = -1
-        self._active: set[str] = set()
+        self._active: set[Running] = set()
         self._cancelled = False
         self._removals: _Removals | None = None
         self._users: dict[tuple[str, str, str], ResolvedUser] = {}
@@ -150,21 +145,21 @@ class StepRunner:
         Interrupted
             :meth:`cancel` was called.
         """
-        driver, namespace, home = self._ready()
+        place = self._ready()
         identifier = secrets.token_hex(8)
-        directory = home / identifier
+        directory = place.home / identifier
         directory.mkdir(mode=0o700)
         try:
             upper = rootfs.make_upper(self._store, chain, directory)
             process = self._process_spec(chain, spec, directory, identifier)
             mounts = process.all_mounts()
             root = rootfs.mount(
-                self._store, namespace, chain, directory, directory, mounts, volatile=True
+                self._store, place.namespace, chain, directory, directory, mounts, volatile=True
             )
             try:
-                code = self._execute(driver, namespace, directory, process, root, output)
+                code = self._execute(place, directory, process, root, output)
             finally:
-                namespace.unmount(str(root))
+                place.namespace.unmount(str(root))
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)
             raise
@@ -184,21 +179,22 @@ class StepRunner:
         with self._lock:
             self._cancelled = True
             active = set(self._active)
-        if self._driver is not None:
-            for identifier in active:
-                with contextlib.suppress(ContainerError):
-                    self._driver.delete(identifier, force=True)
+        for running in active:
+            running.kill()
 
     def close(self) -> None:
         """Kill what runs, undo the mounts, remove the working directories."""
         self.cancel()
         with self._lock:
             namespace, self._namespace = self._namespace, None
+            launcher, self._launcher = self._launcher, None
             home, self._home = self._home, None
             removals, self._removals = self._removals, None
             lock, self._home_lock = self._home_lock, -1
         if removals is not None:
             removals.finish()
+        if launcher is not None:
+            launcher.close()
         if namespace is not None:
             namespace.close()
         if home is not None:
@@ -206,18 +202,19 @@ class StepRunner:
         if lock >= 0:
             os.close(lock)
 
-    def _ready(self) -> tuple[Driver, MountNamespace, Path]:
+    def _ready(self) -> _Place:
         with self._lock:
             if self._cancelled:
                 raise Interrupted("the build was stopped")
             if self._driver is None:
-                self._driver = find_driver(self._store.root / "runtime")
-            if self._namespace is None or self._home is None:
+                self._driver = find_step_driver(self._store.root / "runtime")
+            if self._namespace is None or self._launcher is None or self._home is None:
                 staging = self._store.root / "staging"
                 _sweep(staging, self._driver)
                 self._home, self._home_lock = _make_home(staging)
                 self._namespace = MountNamespace()
-            return self._driver, self._namespace, self._home
+                self._launcher = self._driver.launcher(self._namespace)
+            return _Place(self._driver, self._namespace, self._launcher, self._home)
 
     def _process_spec(
         self, chain: Sequence[str], spec: StepSpec, directory: Path, identifier: str
@@ -250,41 +247,68 @@ class StepRunner:
         return self._users[key]
 
     def _execute(
-        self,
-        driver: Driver,
-        namespace: MountNamespace,
-        directory: Path,
-        process: ProcessSpec,
-        root: Path,
-        output: Output,
+        self, place: _Place, directory: Path, process: ProcessSpec, root: Path, output: Output
     ) -> int:
-        identifier, log = directory.name, directory / "runtime.log"
-        config = runtime_config(process, str(root), filter_calls=driver.filters_calls)
-        (directory / "config.json").write_text(json.dumps(config))
-        argv = driver.run_argv(directory, identifier, log=log)
-        with self._lock:
-            if self._cancelled:
-                raise Interrupted("the build was stopped")
-            self._active.add(identifier)
-        try:
-            pid, pipes = _spawn(namespace, argv, directory)
+        config = runtime_config(process, str(root), filter_calls=place.driver.filters_calls)
+        with _Pipes() as pipes:
+            running = place.launcher.start(directory, directory.name, config, pipes.inner)
+            pipes.close_inner()
+            with self._lock:
+                self._active.add(running)
+                cancelled = self._cancelled
             try:
-                _pump(pipes, output)
-                code = _wait(pid)
+                if cancelled:
+                    raise Interrupted("the build was stopped")
+                _pump(pipes.outer, output)
+                code = running.wait()
             except BaseException:
-                _kill(driver, identifier, pid)
+                running.kill()
+                with contextlib.suppress(ContainerError, ChildProcessError):
+                    running.wait()
                 raise
             finally:
-                for descriptor in pipes:
-                    os.close(descriptor)
-        finally:
-            with self._lock:
-                self._active.discard(identifier)
+                with self._lock:
+                    self._active.discard(running)
         if self._cancelled:
             raise Interrupted("the build was stopped")
-        if code and (reason := failure_text(log)):
-            raise start_failure(reason)
         return code
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What all steps of a runner share."""
+
+    driver: StepDriver
+    namespace: MountNamespace
+    launcher: Launcher
+    home: Path
+
+
+class _Pipes:
+    """A process's standard streams: no input, and pipes whose other ends are ``outer``."""
+
+    def __init__(self) -> None:
+        null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        out_read, out_write = os.pipe()
+        error_read, error_write = os.pipe()
+        self.inner = (null, out_write, error_write)
+        self.outer = (out_read, error_read)
+        self._open = [*self.inner, *self.outer]
+
+    def __enter__(self) -> _Pipes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close(self._open.copy())
+
+    def close_inner(self) -> None:
+        """Close the ends that the process has its own copies of."""
+        self._close(self.inner)
+
+    def _close(self, descriptors: Sequence[int]) -> None:
+        for descriptor in descriptors:
+            self._open.remove(descriptor)
+            os.close(descriptor)
 
 
 class _Removals:
@@ -314,33 +338,6 @@ def _content_id(store: Store, chain: Sequence[str], path: bytes) -> str:
     return entry.content if entry is not None else ""
 
 
-def _spawn(
-    namespace: MountNamespace, argv: list[bytes], directory: Path
-) -> tuple[int, tuple[int, int]]:
-    """Start the runtime with pipes for output; gives its pid and the reading ends."""
-    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-    out_read, out_write = os.pipe()
-    error_read, error_write = os.pipe()
-    try:
-        pid = namespace.spawn(
-            argv,
-            # The runtime lives too briefly for its garbage to matter.
-            env=[f"PATH={os.environ.get('PATH', os.defpath)}".encode(), b"GOGC=off"],
-            cwd=str(directory),
-            stdin=null,
-            stdout=out_write,
-            stderr=error_write,
-        )
-    except BaseException:
-        os.close(out_read)
-        os.close(error_read)
-        raise
-    finally:
-        for descriptor in (null, out_write, error_write):
-            os.close(descriptor)
-    return pid, (out_read, error_read)
-
-
 def _pump(pipes: tuple[int, int], output: Output) -> None:
     """Hand on what comes until both pipes end: the process and all its children are gone then."""
     with selectors.DefaultSelector() as selector:
@@ -355,31 +352,6 @@ def _pump(pipes: tuple[int, int], output: Output) -> None:
                     selector.unregister(key.fd)
 
 
-def _wait(pid: int) -> int:
-    _, status = os.waitpid(pid, 0)
-    code = os.waitstatus_to_exitcode(status)
-    return 128 - code if code < 0 else code
-
-
-def _kill(driver: Driver, identifier: str, pid: int) -> None:
-    """Kill a container whose runtime is still our child, whatever stage its start is at."""
-    deadline = time.monotonic() + _KILL_SECONDS
-    while time.monotonic() < deadline:
-        with contextlib.suppress(ContainerError):
-            driver.delete(identifier, force=True)
-        try:
-            if os.waitpid(pid, os.WNOHANG)[0]:
-                break
-        except ChildProcessError:
-            break
-        time.sleep(_KILL_PAUSE)
-    else:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-    with contextlib.suppress(ContainerError):
-        driver.delete(identifier, force=True)
-
-
 def _make_home(staging: Path) -> tuple[Path, int]:
     """A directory for this build's steps, and the lock that says that its build is alive."""
     home = staging / f"{_PREFIX}{secrets.token_hex(8)}"
@@ -389,7 +361,7 @@ def _make_home(staging: Path) -> tuple[Path, int]:
     return home, lock
 
 
-def _sweep(staging: Path, driver: Driver) -> None:
+def _sweep(staging: Path, driver: StepDriver) -> None:
     """Kill and remove the steps of builds that died without doing so themselves."""
     for home in staging.glob(f"{_PREFIX}*"):
         try:

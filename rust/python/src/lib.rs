@@ -13,6 +13,7 @@ pub mod entries;
 pub mod errors;
 pub mod lease;
 pub mod namespace;
+pub mod sandbox;
 pub mod store;
 pub mod values;
 
@@ -48,6 +49,8 @@ mod _core {
     use super::lease::Lease;
     #[pymodule_export]
     use super::namespace::MountNamespace;
+    #[pymodule_export]
+    use super::sandbox::{enter_user_namespace, serve_sandbox};
     #[pymodule_export]
     use super::store::Store;
     #[pymodule_export]

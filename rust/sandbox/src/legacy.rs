@@ -12,6 +12,7 @@ use rustix::mount::{MountFlags, mount as mount_call};
 use rustix::process::{chdir, fchdir};
 
 use crate::error::{Error, Result};
+use crate::namespaces::is_nested;
 use crate::overlay::{FIXED_OPTIONS, Overlay, open_directory};
 
 /// The size of the options, with their final zero: one page.
@@ -59,6 +60,9 @@ fn options(
         }
     }
     options.extend(FIXED_OPTIONS.map(|(key, value)| format!("{key}={value}")));
+    if is_nested() {
+        options.push("userxattr".to_owned());
+    }
     let options = options.join(",");
     if options.len() >= MAX_OPTIONS {
         return Err(Error::TooManyLayers {

@@ -5,17 +5,32 @@
 //! overlays, starting programs. The kernel takes the mounts away with the last process or thread
 //! in the namespace, so nothing is left behind however we end.
 //!
-//! This crate knows nothing of layers or stores: it is given directories. It waits for no child
-//! and sends no signal; who starts a program reaps it.
+//! Processes in namespaces are started by a child with one thread, which [`serve`] turns into a
+//! server of [`Task`]s: it forks, makes the namespaces, mounts and becomes the program.
+//!
+//! This crate knows nothing of layers or stores: it is given directories. Who starts a program in
+//! a [`MountNamespace`] reaps it; who starts a task hears of its end.
 
 pub mod error;
+pub mod failure;
+pub mod message;
 pub mod namespace;
+pub mod namespaces;
 pub mod overlay;
 pub mod program;
+pub mod server;
+pub mod supervisor;
+pub mod task;
 
+mod kernel;
 mod legacy;
+mod root;
+mod start;
 
 pub use error::{Error, Result};
+pub use failure::Failure;
 pub use namespace::MountNamespace;
 pub use overlay::{Overlay, Upper, forget_volatile};
 pub use program::Program;
+pub use server::serve;
+pub use task::Task;

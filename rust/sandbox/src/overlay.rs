@@ -2,7 +2,8 @@
 //!
 //! `index`, `metacopy` and `redirect_dir` are off: with any of them on, an upper refers to its
 //! lowers in ways that only the kernel understands. Layers are given one at a time, which has no
-//! limit on the length of all paths together and gives no character in them a meaning.
+//! limit on the length of all paths together and gives no character in them a meaning. In a user
+//! namespace the overlay's marks are attributes of the user (`userxattr`).
 
 use std::ffi::OsStr;
 use std::io::Read;
@@ -20,6 +21,7 @@ use rustix::mount::{
 
 use crate::error::{Error, Result};
 use crate::legacy;
+use crate::namespaces::is_nested;
 
 /// The kernel's limit of layers (`OVL_MAX_STACK`).
 pub const MAX_LOWERS: usize = 500;
@@ -129,6 +131,9 @@ fn configure<'a>(
     fsconfig_set_string(context, "source", "overlay").map_err(|errno| (errno, "source", here))?;
     for (key, value) in FIXED_OPTIONS {
         fsconfig_set_string(context, key, value).map_err(|errno| (errno, key, here))?;
+    }
+    if is_nested() {
+        fsconfig_set_flag(context, "userxattr").map_err(|errno| (errno, "userxattr", here))?;
     }
     if overlay.volatile && overlay.upper.is_some() {
         fsconfig_set_flag(context, "volatile").map_err(|errno| (errno, "volatile", here))?;

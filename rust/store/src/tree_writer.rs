@@ -13,6 +13,7 @@ use fastlayer_tar::Timestamp;
 
 use crate::error::{Error, Result, display_path};
 use crate::index::Kind;
+use crate::overlay::OverlayNamespace;
 
 /// What a path is to bear.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub(crate) enum Fidelity {
 impl Fidelity {
     /// What a checkout asks for: an unprivileged user has one id, and cannot give files away.
     pub(crate) fn of_process() -> Self {
-        if rustix::process::geteuid().is_root() {
+        if OverlayNamespace::of_process() == OverlayNamespace::Trusted {
             Self::Exact
         } else {
             Self::Possible

@@ -1,20 +1,34 @@
 """What starts and stops processes in namespaces: the driver interface, and how one is chosen.
 
-A driver turns wishes into the argument vector of a runtime program and runs the short ones. It
-knows nothing of images, layers or state files.
+A driver turns wishes into the argument vector of a runtime program and runs the short ones, or
+is our own sandbox. It knows nothing of images, layers or state files.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from fastlayer.container.drivers.builtin import NAME as BUILTIN
+from fastlayer.container.drivers.builtin import BuiltinDriver
+from fastlayer.container.drivers.foreground import Launcher, Running, Streams
 from fastlayer.container.drivers.runc import RuncDriver, find_runtime
+from fastlayer.container.user_namespace import is_nested
+from fastlayer.errors import RuntimeMissingError, UsageError
+from fastlayer.store import MountNamespace
+
+RUNTIMES = ("runc", "crun", "youki")
+"""Programs that are looked for, the preferred first."""
+
+VARIABLE = "FASTLAYER_RUNTIME"
+"""The environment variable that names the runtime to take: one of them, or ``builtin``."""
 
 
-class Driver(Protocol):
-    """An OCI runtime. Ids are unique on the machine; a bundle is a directory with config.json."""
+class StepDriver(Protocol):
+    """What runs the steps of a build. Ids are unique on the machine."""
 
     @property
     def name(self) -> str:
@@ -23,6 +37,16 @@ class Driver(Protocol):
     @property
     def filters_calls(self) -> bool:
         """Whether it can filter system calls."""
+
+    def launcher(self, namespace: MountNamespace) -> Launcher:
+        """What starts processes whose roots are mounted in a namespace."""
+
+    def delete(self, container_id: str, *, force: bool = False) -> None:
+        """Forget a stopped container; ``force`` kills it first and accepts that there is none."""
+
+
+class Driver(StepDriver, Protocol):
+    """An OCI runtime, which runs containers too. A bundle is a directory with config.json."""
 
     def run_argv(
         self,
@@ -54,12 +78,9 @@ class Driver(Protocol):
     def resume(self, container_id: str) -> None:
         """Thaw all processes."""
 
-    def delete(self, container_id: str, *, force: bool = False) -> None:
-        """Forget a stopped container; ``force`` kills it first and accepts that there is none."""
 
-
-def find_driver(cache: Path, candidates: Sequence[str] = ("runc", "crun", "youki")) -> Driver:
-    """The first runtime that is installed and works here.
+def find_driver(cache: Path, candidates: Sequence[str] = RUNTIMES) -> Driver:
+    """The first runtime that is installed and works here, for containers.
 
     Parameters
     ----------
@@ -76,6 +97,51 @@ def find_driver(cache: Path, candidates: Sequence[str] = ("runc", "crun", "youki
     return find_runtime(cache, candidates)
 
 
+def find_step_driver(cache: Path, wanted: str | None = None) -> StepDriver:
+    """What runs the steps of a build: a runtime that is installed and works, else our sandbox.
+
+    Parameters
+    ----------
+    cache:
+        As for :func:`find_driver`.
+    wanted:
+        A runtime's name, or ``builtin``; ``$FASTLAYER_RUNTIME`` where it is ``None``.
+
+    Raises
+    ------
+    UsageError
+        There is no runtime of that name.
+    RuntimeMissingError
+        The runtime that was asked for does not work, or the user may not make namespaces.
+    """
+    name = os.environ.get(VARIABLE, "") if wanted is None else wanted
+    if name and name not in {*RUNTIMES, BUILTIN}:
+        known = ", ".join((*RUNTIMES, BUILTIN))
+        raise UsageError(f"unknown runtime: {name}", hint=f"set {VARIABLE} to one of {known}")
+    if name in RUNTIMES:
+        return find_runtime(cache, (name,))
+    if not name and not is_nested():
+        with contextlib.suppress(RuntimeMissingError):
+            return find_runtime(cache, RUNTIMES)
+    if os.geteuid() != 0:
+        raise RuntimeMissingError(
+            "running processes needs root or a user namespace, and this process has neither",
+            hint="see why with `unshare --user true`; COPY-only builds need no namespace",
+        )
+    return BuiltinDriver()
+
+
 _: Driver = RuncDriver("runc", Path("/usr/bin/runc"), Path("/run/fastlayer"))
 
-__all__ = ["Driver", "RuncDriver", "find_driver"]
+__all__ = [
+    "RUNTIMES",
+    "BuiltinDriver",
+    "Driver",
+    "Launcher",
+    "RuncDriver",
+    "Running",
+    "StepDriver",
+    "Streams",
+    "find_driver",
+    "find_step_driver",
+]

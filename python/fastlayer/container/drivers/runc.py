@@ -16,12 +16,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fastlayer.container.drivers.failure import MISSING_PROGRAM, failure_text
+from fastlayer.container.drivers.runc_launcher import RuncLauncher
 from fastlayer.container.spec import ProcessSpec, runtime_config
 from fastlayer.container.user import ResolvedUser
+from fastlayer.container.user_namespace import is_nested
 from fastlayer.errors import ContainerError, RuntimeMissingError
+from fastlayer.store import MountNamespace
 
 _PROBE_PROGRAM = "/fastlayer-probe"
-_MISSING_PROGRAM = ("no such file", "not found", "NotFound", "No such file")
 _SECONDS = 60
 
 
@@ -76,6 +79,10 @@ class RuncDriver:
             argv.append(b"--detach")
         return [*argv, b"--process", os.fsencode(process), container_id.encode()]
 
+    def launcher(self, namespace: MountNamespace) -> RuncLauncher:
+        """See :class:`fastlayer.container.drivers.Driver`."""
+        return RuncLauncher(self, namespace)
+
     def kill(self, container_id: str, signal: int) -> None:
         """See :class:`fastlayer.container.drivers.Driver`."""
         self._call("kill", container_id, str(signal))
@@ -111,18 +118,20 @@ class RuncDriver:
 
 def state_directory() -> Path:
     """Where runtimes keep what does not outlive a boot: ``/run/fastlayer``, or the user's own."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if os.geteuid() == 0 or not runtime:
+    if os.geteuid() == 0 and not is_nested():
         return Path("/run/fastlayer")
-    return Path(runtime) / "fastlayer"
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if runtime:
+        return Path(runtime) / "fastlayer"
+    return Path(tempfile.gettempdir()) / f"fastlayer-{Path('/proc/self').stat().st_uid}"
 
 
 def find_runtime(cache: Path, candidates: Sequence[str]) -> RuncDriver:
     """See :func:`fastlayer.container.drivers.find_driver`."""
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 or is_nested():
         raise RuntimeMissingError(
-            "running processes as another user than root is not supported",
-            hint="run fastlayer as root; COPY-only builds need no root",
+            "container runtimes are used by root only",
+            hint="run fastlayer as root; the steps of a build run without in the built-in sandbox",
         )
     refusals = []
     remembered = _remembered(cache)
@@ -172,39 +181,9 @@ def _probe(driver: RuncDriver, directory: Path) -> str | None:
         with contextlib.suppress(ContainerError):
             driver.delete(container_id, force=True)
         text = failure_text(bundle / "log") or _last_line(done.stderr)
-    if any(mark in text for mark in _MISSING_PROGRAM):
+    if any(mark in text for mark in MISSING_PROGRAM):
         return None
     return text or f"exit code {done.returncode}"
-
-
-def failure_text(log: Path) -> str:
-    """The runtime's own last error in its JSON log; empty where the runtime did not fail."""
-    try:
-        lines = log.read_bytes().splitlines()
-    except FileNotFoundError:
-        return ""
-    for line in reversed(lines):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict) and entry.get("level") in {"error", "fatal", "ERROR"}:
-            return str(entry.get("msg", "")).replace("\n", " ")
-    return ""
-
-
-def start_failure(text: str) -> ContainerError:
-    """The error of a process that could not be started, with docker's exit code for its reason."""
-    _, found, short = text.partition("unable to start container process: ")
-    error = ContainerError(
-        f"cannot start the process: {short if found else text}",
-        hint="check the command and the entrypoint against the image's files",
-    )
-    if any(mark in text for mark in ("executable file not found", *_MISSING_PROGRAM)):
-        error.exit_code = 127
-    elif "permission denied" in text or "not a directory" in text or "is a directory" in text:
-        error.exit_code = 126
-    return error
 
 
 def _identity(program: Path) -> str:

@@ -1,0 +1,140 @@
+"""Processes in the foreground by our own core: one child for all, which forks for each.
+
+The child is a fresh interpreter with one thread, since namespaces can only be entered by such a
+process; it loads the core alone. Whatever it started dies when this process does: each process
+has a supervisor that waits for our end of its connection to be closed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from fastlayer.container.drivers import task
+from fastlayer.container.drivers.failure import not_started
+from fastlayer.container.drivers.foreground import Streams
+from fastlayer.errors import ContainerError
+from fastlayer.store import CORE_PATH, MountNamespace
+
+LOADER = """\
+import os, sys
+from importlib import machinery, util
+loader = machinery.ExtensionFileLoader("_core", sys.argv[1])
+core = util.module_from_spec(util.spec_from_file_location("_core", sys.argv[1], loader=loader))
+loader.exec_module(core)
+"""
+"""Code of a child that loads the core from the path that is its first argument, and no package."""
+
+_SERVE = LOADER + "core.serve_sandbox(0)\nos._exit(0)\n"
+_KILLED = 137
+_MESSAGE_BYTES = 8192
+_HEAD = struct.Struct("<ci")
+
+
+def interpreter(code: str, *arguments: str) -> list[bytes]:
+    """The command of a child that runs code with the core: no site packages, no environment."""
+    words = [sys.executable, "-I", "-S", "-c", code, str(CORE_PATH), *arguments]
+    return [os.fsencode(word) for word in words]
+
+
+def child_environment() -> list[bytes]:
+    """What the interpreter itself may need to start."""
+    library_path = os.environ.get("LD_LIBRARY_PATH")
+    return [f"LD_LIBRARY_PATH={library_path}".encode()] if library_path else []
+
+
+class SandboxLauncher:
+    """See :class:`fastlayer.container.drivers.foreground.Launcher`.
+
+    The child starts at once, so that it is ready when the first root is mounted.
+    """
+
+    def __init__(self, namespace: MountNamespace) -> None:
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs, open(os.devnull, "wb") as null:
+            self._pid = namespace.spawn(
+                interpreter(_SERVE),
+                env=child_environment(),
+                cwd="/",
+                stdin=theirs.fileno(),
+                stdout=null.fileno(),
+                stderr=2,
+            )
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def start(
+        self, bundle: Path, container_id: str, config: dict[str, Any], streams: Streams
+    ) -> SandboxProcess:
+        """See :class:`fastlayer.container.drivers.foreground.Launcher`."""
+        message = task.encode(config, reaper=True)
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        description = os.memfd_create("task", os.MFD_CLOEXEC)
+        try:
+            with theirs, open(description, "wb", closefd=False) as file:
+                file.write(message)
+                file.flush()
+                socket.send_fds(self._socket, [b"T"], [description, *streams, theirs.fileno()])
+        except OSError as error:
+            ours.close()
+            raise ContainerError(
+                f"the sandbox's process does not answer: {error.strerror}"
+            ) from error
+        finally:
+            os.close(description)
+        return SandboxProcess(ours)
+
+    def close(self) -> None:
+        """See :class:`fastlayer.container.drivers.foreground.Launcher`."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._socket.close()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self._pid, 0)
+
+
+class SandboxProcess:
+    """See :class:`fastlayer.container.drivers.foreground.Running`."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+
+    def wait(self) -> int:
+        """See :class:`fastlayer.container.drivers.foreground.Running`."""
+        while True:
+            try:
+                packet = self._connection.recv(_MESSAGE_BYTES)
+            except OSError:
+                packet = b""  # killed: its end of the connection went away unread
+            if not packet:
+                code = _KILLED
+                break
+            letter, number = _HEAD.unpack_from(packet)
+            if letter == b"X":
+                code = number
+                break
+            if letter == b"F":
+                text = packet[_HEAD.size :].decode("utf-8", "replace")
+                self._close()
+                raise not_started(text, number)
+        self._close()
+        return code
+
+    def kill(self) -> None:
+        """See :class:`fastlayer.container.drivers.foreground.Running`."""
+        with self._lock, contextlib.suppress(OSError):
+            # The supervisor sees the end of our side; we still see its last words.
+            self._connection.shutdown(socket.SHUT_WR)
+
+    def _close(self) -> None:
+        with self._lock:
+            self._connection.close()
