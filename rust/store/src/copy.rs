@@ -138,7 +138,7 @@ impl Store {
         let made_at = selection.newest();
         let mode = operation.mode.as_ref();
         let mut placement = Placement::new(&view, operation.owner, mode, operation.link, made_at);
-        let several = selection.matches.len() > 1 || operation.sources.len() > 1;
+        let several = selection.matches.len() > 1;
         if several && !operation.parents {
             check_destination(&placement, &operation.destination)?;
         }

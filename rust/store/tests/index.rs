@@ -51,6 +51,23 @@ fn everything_comes_back() {
 }
 
 #[test]
+fn only_a_directory_takes_the_roots_place() {
+    let mut builder = IndexBuilder::new();
+    builder.push(entry(b"", Kind::File)).unwrap();
+    builder.push(entry(b"", Kind::Symlink)).unwrap();
+    builder.push(entry(b"a", Kind::File)).unwrap();
+    let mut deleted = entry(b"", Kind::Whiteout);
+    deleted.mode = 0;
+    assert!(matches!(
+        builder.push(deleted),
+        Err(IndexError::Conflict { .. })
+    ));
+    let index = index(builder);
+    assert_eq!(paths(&index), [b"".to_vec(), b"a".to_vec()]);
+    assert_eq!(index.root().unwrap().kind(), Kind::Directory);
+}
+
+#[test]
 fn order_is_by_component() {
     let mut builder = IndexBuilder::new();
     for path in [&b"a-b"[..], b"a", b"a/z", b"a.c", b"a/b", b"a/b/c"] {
@@ -153,8 +170,6 @@ fn conflicts_are_refused() {
     let mut builder = IndexBuilder::new();
     builder.push(entry(b"f", Kind::File)).unwrap();
     let error = builder.push(entry(b"f/x", Kind::File)).unwrap_err();
-    assert!(matches!(error, IndexError::Conflict { .. }), "{error}");
-    let error = builder.push(entry(b"", Kind::Symlink)).unwrap_err();
     assert!(matches!(error, IndexError::Conflict { .. }), "{error}");
     let mut circle = entry(b"circle", Kind::Symlink);
     circle.link_target = b"circle".to_vec();

@@ -68,11 +68,12 @@ impl IndexBuilder {
     }
 
     /// Takes the next entry in tar order. A hard link has its target in `hardlink`; a
-    /// [`Kind::Whiteout`] has the path it hides (without `.wh.`).
+    /// [`Kind::Whiteout`] has the path it hides (without `.wh.`). What has the root's path and is
+    /// no directory is passed over, as container runtimes do: nothing can be in the root's place.
     ///
     /// # Errors
-    /// [`IndexError::Conflict`] when the path runs through something that is no directory, or
-    /// would replace the root; [`IndexError::Limit`].
+    /// [`IndexError::Conflict`] when the path runs through something that is no directory, or the
+    /// root would be deleted; [`IndexError::Limit`].
     pub fn push(&mut self, entry: IndexEntry) -> Result<(), IndexError> {
         if entry.path.is_empty() {
             return self.push_root(entry);
@@ -117,10 +118,12 @@ impl IndexBuilder {
     }
 
     fn push_root(&mut self, entry: IndexEntry) -> Result<(), IndexError> {
-        if entry.kind != Kind::Directory || entry.hardlink.is_some() {
-            return Err(conflict(&entry.path, "the root can only be a directory"));
+        if entry.kind == Kind::Whiteout {
+            return Err(conflict(&entry.path, "the root cannot be deleted"));
         }
-        self.nodes[ROOT as usize].inode = self.add_inode(entry)?;
+        if entry.kind == Kind::Directory && entry.hardlink.is_none() {
+            self.nodes[ROOT as usize].inode = self.add_inode(entry)?;
+        }
         Ok(())
     }
 
