@@ -4,6 +4,7 @@ import builtins
 from collections.abc import Callable, Sequence
 from typing import final
 
+__all__: builtins.list[str]
 __version__: str
 
 def build_info() -> dict[str, str]: ...
@@ -114,7 +115,7 @@ class CopyOperation:
         *,
         owner: tuple[int, int] | None = None,
         mode: str | None = None,  # octal text as in --chmod; None keeps
-        exclude: Sequence[str] = (),  # .dockerignore patterns relative to each source
+        exclude: Sequence[str] = ...,  # .dockerignore patterns relative to each source
         parents: bool = False,
         unpack: bool = False,  # ADD of local archives: by content
         link: bool = False,  # destination symlinks are not followed
@@ -124,7 +125,7 @@ class CopyOperation:
 class Context:
     """A build context on disk, seen through its ignore rules."""
 
-    def __new__(cls, root: str, patterns: Sequence[str] = (), cache: str | None = None) -> Context:
+    def __new__(cls, root: str, patterns: Sequence[str] = ..., cache: str | None = None) -> Context:
         """``cache``: the stat cache's file, or None."""
     root: str
     def read(self, path: bytes) -> bytes: ...
