@@ -8,6 +8,7 @@ one of a newer version is set aside and an empty one begun. Knows nothing of lay
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 import threading
@@ -241,7 +242,7 @@ class CacheIndex:
                     raise
                 self._connection.execute("COMMIT")
             except sqlite3.OperationalError as error:
-                raise StoreIOError(f"cannot write {self.path}: {error}") from error
+                raise _refused("write", self.path, error) from error
 
     def _open(self) -> sqlite3.Connection:
         try:
@@ -255,9 +256,20 @@ class CacheIndex:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 # Locked, full, or not ours to write: what is in the file is not the reason.
-                raise StoreIOError(f"cannot open {self.path}: {error}") from error
+                raise _refused("open", self.path, error) from error
             _set_aside(self.path)
             return _connect(self.path)
+
+
+def _refused(verb: str, path: Path, error: sqlite3.OperationalError) -> StoreIOError:
+    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
+        return StoreIOError(f"cannot {verb} {path}: {error}")
+    return StoreIOError(
+        f"cannot {verb} {path}: {os.strerror(errno.ENOSPC)}",
+        hint="free space on the store's file system (fastlayer builder prune, rmi), or name "
+        "another store with --root",
+        errno=errno.ENOSPC,
+    )
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 
 import click
@@ -64,6 +65,15 @@ def command(
 
 def _open(path: str) -> int:
     try:
-        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise ArchiveError(f"{path}: {error.strerror}") from error
+        raise ArchiveError(
+            f"{path}: {error.strerror}", hint="give the tar of a root file system, or - for stdin"
+        ) from error
+    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ArchiveError(
+            f"{path}: is a directory",
+            hint=f"give a tar of it: tar -C {path} -c . | fastlayer import -",
+        )
+    return descriptor

@@ -123,7 +123,9 @@ class TarParts:
                 raise CorruptError(
                     f"{label}: damaged or truncated: {error}", hint="make the archive again"
                 ) from error
-            raise ArchiveError(f"{label}: not a tar archive: {error}") from error
+            raise ArchiveError(
+                f"{label}: not a tar archive: {error}", hint="make or fetch the archive again"
+            ) from error
         except (tarfile.TarError, ValueError) as error:
             raise CorruptError(f"{label}: damaged: {error}") from error
 
