@@ -8,6 +8,10 @@ fastlayer, so that every other module may import it.
 
 from __future__ import annotations
 
+import errno as system
+
+_FULL = (system.ENOSPC, system.EDQUOT)
+
 
 class FastlayerError(Exception):
     """Base of all errors raised on purpose.
@@ -51,9 +55,17 @@ class StoreError(FastlayerError):
 
 
 class StoreIOError(StoreError):
-    """A system call on the store failed (full disk, read-only, …); ``errno`` says which."""
+    """A system call on the store failed (full disk, read-only, …); ``errno`` says which.
+
+    A full disk has a hint of its own, where the caller knows of none.
+    """
 
     def __init__(self, message: str, *, hint: str | None = None, errno: int | None = None) -> None:
+        if hint is None and errno in _FULL:
+            hint = (
+                "free space on the store's file system (fastlayer builder prune, rmi), or name "
+                "another store with --root"
+            )
         super().__init__(message, hint=hint)
         self.errno = errno
 
@@ -116,6 +128,10 @@ class DocumentError(FastlayerError):
 
 class ArchiveError(FastlayerError):
     """A file given to load or import is not an archive fastlayer knows, or lacks a part."""
+
+
+class DownloadError(FastlayerError):
+    """A file or repository of the network cannot be fetched."""
 
 
 class DockerfileError(FastlayerError):

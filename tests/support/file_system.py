@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.support.requirements import need_program, need_root
 
 _MAKE = {
-    "ext4": ("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"),
+    "ext4": ("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0"),
     "xfs": ("mkfs.xfs", "-q", "-f"),
     "vfat": ("mkfs.vfat",),
 }
@@ -52,8 +52,15 @@ class LoopFileSystem:
     def fill(self, leave: int) -> Path:
         """Write a file that leaves so many bytes free; gives it."""
         ballast = self.mount / "ballast"
-        size = max(0, self.free() - leave)
-        subprocess.run(["fallocate", "-l", str(size), ballast], check=True)
+        with ballast.open("wb") as file:
+            while (count := self.free() - leave) > 0:
+                size = file.seek(0, os.SEEK_END)
+                try:
+                    os.posix_fallocate(file.fileno(), size, count)
+                except OSError:  # the file's own map of blocks needs some, too
+                    if leave or count < 64 << 10:
+                        break
+                    os.posix_fallocate(file.fileno(), size, count - (32 << 10))
         return ballast
 
 
@@ -85,9 +92,14 @@ def mounted(image: Path, mount: Path, kind: str) -> Iterator[LoopFileSystem]:
     try:
         yield LoopFileSystem(kind, image, mount)
     finally:
-        subprocess.run(["umount", "--recursive", mount], check=False, capture_output=True)
-        if os.path.ismount(mount):  # a process of a failed test may still be there
-            subprocess.run(["umount", "--recursive", "--lazy", mount], check=False)
+        unmount(mount)
+
+
+def unmount(mount: Path) -> None:
+    """Unmount, even where a process of a failed test is still there."""
+    subprocess.run(["umount", "--recursive", mount], check=False, capture_output=True)
+    if os.path.ismount(mount):
+        subprocess.run(["umount", "--recursive", "--lazy", mount], check=False)
 
 
 def kernel_has(kind: str) -> bool:

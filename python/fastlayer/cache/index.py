@@ -264,12 +264,7 @@ class CacheIndex:
 def _refused(verb: str, path: Path, error: sqlite3.OperationalError) -> StoreIOError:
     if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
         return StoreIOError(f"cannot {verb} {path}: {error}")
-    return StoreIOError(
-        f"cannot {verb} {path}: {os.strerror(errno.ENOSPC)}",
-        hint="free space on the store's file system (fastlayer builder prune, rmi), or name "
-        "another store with --root",
-        errno=errno.ENOSPC,
-    )
+    return StoreIOError(f"cannot {verb} {path}: {os.strerror(errno.ENOSPC)}", errno=errno.ENOSPC)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

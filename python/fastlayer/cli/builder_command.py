@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import click
 
-from fastlayer.errors import UsageError
+from fastlayer.errors import StoreIOError, UsageError
 
 
 @click.group("builder", short_help="Manage the build cache")
@@ -58,9 +60,11 @@ def prune(ctx: click.Context, force: bool, everything: bool) -> None:
     if not force and not click.confirm("This removes all build cache. Continue?", err=True):
         raise UsageError("nothing was removed", hint="give -f to prune without a question")
     store = open_store(ctx)
-    index = CacheIndex(store.root / CACHE_FILE)
-    index.forget([record.key for record in index.records()])
-    index.close()
+    # On a full disk not even this can be written. A record without its layer counts for nothing.
+    with contextlib.suppress(StoreIOError):
+        index = CacheIndex(store.root / CACHE_FILE)
+        with contextlib.closing(index):
+            index.forget([record.key for record in index.records()])
 
     def keep() -> list[str]:
         needed = {*ImageCatalog(store).needed(), *ContainerRegistry(store.root).layers_in_use()}

@@ -1,0 +1,136 @@
+"""Stores on file systems that lack something: read-only, without links, in memory, stacked."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.base import write_rootfs_tar
+from tests.support.busybox_store import busybox_store
+from tests.support.command import Command
+from tests.support.failure import Failure
+from tests.support.file_system import SMALLEST_XFS, kernel_has, loop_file_system, unmount
+from tests.support.requirements import need_core, need_program, need_root
+from tests.support.store_state import StoreState, assert_no_leftovers
+
+DOCKERFILE = b"FROM base\nRUN echo built > /built && rm /etc/group && ln /built /linked\n"
+
+
+@contextlib.contextmanager
+def mount(kind: str, target: Path, *options: str) -> Iterator[Path]:
+    need_root()
+    target.mkdir()
+    subprocess.run(["mount", "-t", kind, *options, "none", target], check=True)
+    try:
+        yield target
+    finally:
+        unmount(target)
+
+
+@contextlib.contextmanager
+def place(kind: str, folder: Path) -> Iterator[Path]:
+    """A directory on a file system of that kind."""
+    if kind == "tmpfs":
+        with mount("tmpfs", folder / "mount", "-o", "size=64m") as target:
+            yield target
+    elif kind == "overlay":
+        for name in ("lower", "upper", "work"):
+            (folder / name).mkdir()
+        directories = ",".join(
+            f"{option}={folder}/{name}"
+            for option, name in (("lowerdir", "lower"), ("upperdir", "upper"), ("workdir", "work"))
+        )
+        with mount("overlay", folder / "mount", "-o", directories) as target:
+            yield target
+    else:
+        size = SMALLEST_XFS if kind == "xfs" else 64 << 20
+        with loop_file_system(folder / "loop", kind, size) as system:
+            yield system.mount
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs", "tmpfs"])
+def test_everything_works_there(tmp_path: Path, kind: str) -> None:
+    with place(kind, tmp_path) as folder:
+        command = busybox_store(folder)
+        command.run("build", "-t", "built", "-", stdin=DOCKERFILE)
+        assert command.text("run", "--rm", "built", "cat", "/linked") == "built"
+        command.run("run", "--name", "box", "built", "sh", "-c", "echo more >> /built")
+        command.run("commit", "box", "made")
+        assert command.text("run", "--rm", "made", "cat", "/built") == "built\nmore"
+        command.run("rm", "box")
+        StoreState.of(command.root)
+        assert_no_leftovers(command.root)
+
+
+def test_a_store_on_overlay_holds_images(tmp_path: Path) -> None:
+    """Overlay is no upper for another overlay: what needs none works, the rest says why not."""
+    need_core()
+    with place("overlay", tmp_path) as folder:
+        command = busybox_store(folder)
+        copied = b"FROM base\nCOPY --from=base /bin/busybox /copied\nWORKDIR /made\n"
+        command.run("build", "-t", "copied", "-", stdin=copied)
+        assert command.text("cat", "copied:/etc/passwd").startswith("root:")
+        saved = command.run("save", "copied").stdout
+        command.run("rmi", "copied")
+        command.run("builder", "prune", "-f")
+        command.run("load", stdin=saved)
+        before = StoreState.of(command.root)
+        for arguments in (("run", "--rm", "copied", "true"), ("build", "-q", "-")):
+            done = command.run(*arguments, check=False, stdin=DOCKERFILE)
+            failure = Failure.of(done)
+            assert "overlay" in failure.error
+            assert "--root" in failure.hint
+            before.assert_same(StoreState.of(command.root), more_layers=True)
+            assert_no_leftovers(command.root)
+
+
+def test_a_store_on_vfat_is_refused(tmp_path: Path) -> None:
+    need_core()
+    need_root()
+    if not kernel_has("vfat"):
+        pytest.skip("this kernel has no vfat")
+    need_program("mkfs.vfat")
+    with place("vfat", tmp_path) as folder:
+        failure = Failure.of(Command(folder / "store").run("images", check=False))
+        assert str(folder) in failure.error
+        assert "--root" in failure.hint
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("images",),
+        ("import", "base.tar", "again"),
+        ("build", "-"),
+        ("save", "-o", "saved.tar", "base"),
+        ("builder", "prune", "-f"),
+        ("fsck",),
+    ],
+)
+def test_a_read_only_store(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    need_core()
+    write_rootfs_tar(tmp_path / "base.tar")
+    with loop_file_system(tmp_path / "loop", size=64 << 20) as system:
+        command = busybox_store(system.mount)
+        before = StoreState.of(command.root)
+        system.remount("ro")
+        done = command.run(*arguments, check=False, stdin=DOCKERFILE, cwd=tmp_path)
+        failure = Failure.of(done)
+        assert failure.error == f"store {command.root}: its file system is read-only"
+        assert failure.hint == "name another store with --root or $FASTLAYER_ROOT"
+        assert not (tmp_path / "saved.tar").exists()
+        system.remount("rw")
+        before.assert_same(StoreState.of(command.root))
+
+
+def test_a_place_where_no_store_can_be_made(tmp_path: Path) -> None:
+    need_core()
+    with loop_file_system(tmp_path / "loop", size=16 << 20) as system:
+        system.remount("ro")
+        failure = Failure.of(Command(system.mount / "store").run("images", check=False))
+        assert f"{system.mount}/store" in failure.error
+        assert "--root" in failure.hint
