@@ -20,8 +20,6 @@ from fastlayer.value import Value
 DEFAULT_NAMES = ("Dockerfile", "dockerfile")
 """Names under which a Dockerfile is looked for."""
 
-_REMOTE = ("http://", "https://", "git://", "ssh://", "git@", "github.com/")
-
 
 class DockerfileText(Value, kw_only=False):
     """A Dockerfile: its bytes, and the name that messages give it."""
@@ -42,13 +40,13 @@ class BuildContext:
     patterns:
         The rules of its ignore file.
     cache:
-        The file of the stat cache.
+        The file of the stat cache; ``None`` for files that no later build will see.
     scratch:
         A directory below which an empty context is made when it is asked for.
     """
 
     def __init__(
-        self, root: str | None, patterns: tuple[str, ...], cache: Path, scratch: Path
+        self, root: str | None, patterns: tuple[str, ...], cache: Path | None, scratch: Path
     ) -> None:
         self.root = root
         self.patterns = patterns
@@ -67,14 +65,16 @@ class BuildContext:
                     self._temporary = self._scratch / f"context-{os.getpid()}"
                     self._temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
                 root = self.root if self.root is not None else str(self._temporary)
-                self._cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                self._files = Context(root, self.patterns, str(self._cache))
+                if self._cache is not None:
+                    self._cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                cache = None if self._cache is None else str(self._cache)
+                self._files = Context(root, self.patterns, cache)
             return self._files
 
     def save(self) -> None:
         """Write the stat cache, if the files were looked at."""
         with self._lock:
-            if self._files is not None and self.root is not None:
+            if self._files is not None and self._cache is not None and self.root is not None:
                 self._files.save()
             if self._temporary is not None:
                 os.rmdir(self._temporary)
@@ -87,13 +87,8 @@ def check_directory(text: str) -> str:
     Raises
     ------
     ContextError
-        It is a URL, does not exist, or is no directory.
+        It does not exist, or is no directory.
     """
-    if text.startswith(_REMOTE) or (text.endswith(".git") and not os.path.exists(text)):
-        raise ContextError(
-            f"{text}: a context at a URL is not supported",
-            hint="fetch it first (git clone, or curl and tar), and give the directory",
-        )
     if not os.path.exists(text):
         raise ContextError(
             f"build context {text} does not exist", hint="give a directory as the last argument"
@@ -129,15 +124,16 @@ def read_dockerfile(root: str | None, path: str | None) -> DockerfileText:
     )
 
 
-def read_patterns(root: str | None, dockerfile: DockerfileText) -> tuple[str, ...]:
-    """The ignore rules that belong to a Dockerfile and a context.
+def read_patterns(root: str | None, dockerfile: DockerfileText | None) -> tuple[str, ...]:
+    """The ignore rules that belong to a Dockerfile and a context; a further one has none.
 
     Raises
     ------
     ContextError
         The ignore file cannot be read.
     """
-    candidates = [] if dockerfile.path is None else [f"{dockerfile.path}.dockerignore"]
+    path = None if dockerfile is None else dockerfile.path
+    candidates = [] if path is None else [f"{path}.dockerignore"]
     if root is not None:
         candidates.append(os.path.join(root, ".dockerignore"))
     for candidate in candidates:
@@ -150,8 +146,10 @@ def read_patterns(root: str | None, dockerfile: DockerfileText) -> tuple[str, ..
     return ()
 
 
-def open_context(root: str | None, dockerfile: DockerfileText, store_root: Path) -> BuildContext:
-    """A context with its ignore rules; its stat cache is below the store.
+def open_context(
+    root: str | None, dockerfile: DockerfileText | None, store_root: Path, *, keep: bool = True
+) -> BuildContext:
+    """A context with its ignore rules; its stat cache is below the store, if it is to be kept.
 
     Raises
     ------
@@ -162,7 +160,7 @@ def open_context(root: str | None, dockerfile: DockerfileText, store_root: Path)
     return BuildContext(
         root,
         read_patterns(root, dockerfile),
-        store_root / "cache" / "contexts" / name,
+        store_root / "cache" / "contexts" / name if keep else None,
         store_root / "staging",
     )
 

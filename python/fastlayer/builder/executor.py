@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Mapping
 
 from fastlayer.builder.context import BuildContext
 from fastlayer.builder.graph import (
@@ -27,6 +28,7 @@ from fastlayer.builder.graph import (
 )
 from fastlayer.builder.history import base_history, config_entry, layer_entry, timestamp
 from fastlayer.builder.options import BuildOptions
+from fastlayer.builder.remote_files import RemoteFiles
 from fastlayer.builder.reporter import ReportedStep, Reporter
 from fastlayer.builder.result import StageResult, StepResult
 from fastlayer.builder.steps import file_step, run_step, workdir_step
@@ -38,6 +40,7 @@ from fastlayer.errors import (
     BuildError,
     ConflictError,
     ContextError,
+    DownloadError,
     FastlayerError,
     Interrupted,
     NotFoundError,
@@ -74,6 +77,10 @@ class Executor:
         The build's settings.
     identity:
         A name of this Dockerfile and context: where the cache looks for what changed.
+    remote:
+        The build's files of the network.
+    contexts:
+        Further contexts, by name.
     """
 
     def __init__(
@@ -86,6 +93,8 @@ class Executor:
         reporter: Reporter,
         options: BuildOptions,
         identity: str,
+        remote: RemoteFiles,
+        contexts: Mapping[str, BuildContext],
     ) -> None:
         self._plan = plan
         self._cache = cache
@@ -98,7 +107,14 @@ class Executor:
         self._failure: BaseException | None = None
         self._failure_lock = threading.Lock()
         self._slots = threading.Semaphore(max(2, os.cpu_count() or 1))
-        self._workplace = Workplace(store, context, lambda index: self._wait(index).chain, options)
+        self._workplace = Workplace(
+            store,
+            context,
+            lambda index: self._wait(index).chain,
+            options,
+            remote=remote,
+            contexts=contexts,
+        )
 
     def run(self) -> StageResult:
         """Carry the plan out; gives the target's result.
@@ -291,10 +307,14 @@ class Executor:
         )
 
 
+_ASKED_FOR = (
+    NotFoundError | UnsafePathError | ConflictError | RawLayerError | DownloadError | BuildError
+)
+
+
 def _placed(error: FastlayerError, step: LayerStep) -> FastlayerError:
     """The error with the instruction's place, where it is about what the instruction asks for."""
-    asked_for = NotFoundError | UnsafePathError | ConflictError | RawLayerError | BuildError
-    if not isinstance(error, asked_for) or (isinstance(error, BuildError) and error.line):
+    if not isinstance(error, _ASKED_FOR) or (isinstance(error, BuildError) and error.line):
         return error
     kind = ContextError if isinstance(error, ContextError) else BuildError
     return kind(

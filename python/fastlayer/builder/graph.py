@@ -7,11 +7,15 @@ refer to each other by their index in the Dockerfile, always to an earlier one. 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from fastlayer.dockerfile import Mount
 from fastlayer.oci.config import ImageConfig, RuntimeConfig
 from fastlayer.oci.platform import Platform
 from fastlayer.value import Value
+
+if TYPE_CHECKING:
+    from fastlayer.transport.git import GitSource
 
 
 class Place(Value, kw_only=False):
@@ -40,7 +44,10 @@ class BaseImage(Value, kw_only=False):
 
 
 class FromContext(Value, kw_only=False):
-    """Files of the build context."""
+    """Files of the build context, or of a further one."""
+
+    name: str = ""
+    """Which one (``--build-context``); empty is the build's own."""
 
 
 class FromStage(Value, kw_only=False):
@@ -83,12 +90,26 @@ class WorkdirStep(LayerStep):
     """Who owns what is made: the USER in force."""
 
 
+class Fetch(Value):
+    """A source of ADD that comes from the network."""
+
+    position: int
+    """How many other sources stand before it."""
+    url: str
+    """As written; without what ``git`` says where that is set."""
+    git: GitSource | None = None
+    checksum: str = ""
+    keep_git: bool = False
+    unpack: bool = False
+
+
 class FileStep(LayerStep):
     """COPY or ADD."""
 
     sources: tuple[str, ...]
     contents: tuple[tuple[str, bytes], ...]
     """Heredocs: file name and content."""
+    fetches: tuple[Fetch, ...] = ()
     destination: str
     """Absolute; a slash at its end means that it is a directory."""
     origin: Origin

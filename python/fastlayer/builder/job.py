@@ -6,14 +6,13 @@ import contextlib
 import os
 import time
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, TypedDict, Unpack
+from typing import TYPE_CHECKING, BinaryIO, TypedDict, Unpack
 
 from fastlayer.builder.context import (
     BuildContext,
     DockerfileText,
     check_directory,
     open_context,
-    read_dockerfile,
 )
 from fastlayer.builder.executor import Executor
 from fastlayer.builder.graph import BaseImage, Plan
@@ -21,7 +20,9 @@ from fastlayer.builder.history import image_config
 from fastlayer.builder.options import NETWORKS, BuildOptions, RunSettings, Secret
 from fastlayer.builder.output import Output, parse_output
 from fastlayer.builder.own_layers import clamped, parse_epoch, squashed
+from fastlayer.builder.places import ContextPlace, find_context, find_dockerfile, is_remote
 from fastlayer.builder.plan import make_plan
+from fastlayer.builder.remote_files import RemoteFiles
 from fastlayer.builder.reporter import Reporter
 from fastlayer.builder.result import BuildResult, StageResult
 from fastlayer.cache.policy import StepCache
@@ -83,12 +84,15 @@ class BuildArguments(TypedDict, total=False):
     """Make one layer of all that the build adds to its base."""
     no_cache_filter: Sequence[str]
     """Names or numbers of stages all of whose steps run."""
+    contexts: Mapping[str, str]
+    """Further contexts by name: a directory, a URL, ``docker-image://IMAGE`` or
+    ``oci-layout://PATH[:TAG]``."""
     annotations: Mapping[str, str]
     """Of the manifest, in outputs of the type ``oci``."""
 
 
 def build(
-    context: str | os.PathLike[str] | None,
+    context: str | os.PathLike[str] | BinaryIO | None,
     *,
     store: Store | None = None,
     progress: Renderer | None = None,
@@ -99,7 +103,9 @@ def build(
     Parameters
     ----------
     context:
-        The directory that COPY and ADD take from; ``None`` is an empty one.
+        What COPY and ADD take from: a directory, the URL of an archive or of a repository, or an
+        open archive. Where there is a Dockerfile in the place of the archive, and for ``None``,
+        there are no files.
     store:
         Where layers and the image go; the default store where it is ``None``.
     progress:
@@ -128,12 +134,17 @@ def build(
             "annotations are of a manifest, and no output with an OCI manifest is written",
             hint="write one with -o type=oci,dest=FILE",
         )
-    root = None if context is None else check_directory(os.fspath(context))
-    text = _dockerfile(root, arguments.get("dockerfile"))
+    if isinstance(context, str | os.PathLike) and not is_remote(os.fspath(context)):
+        check_directory(os.fspath(context))
     opened = store if store is not None else Store()
     reporter = Reporter(progress if progress is not None else QuietRenderer())
-    work = _Build(opened, options, reporter, root, text)
-    with opened.lease():  # until the ref is written nothing else names the layers
+    with (
+        RemoteFiles(opened, options.agents) as remote,
+        opened.lease(),  # until the ref is written nothing else names the layers
+    ):
+        place = find_context(context, remote, tell=lambda text: reporter.step(text).done())
+        text = find_dockerfile(place, arguments.get("dockerfile"))
+        work = _Build(opened, options, reporter, remote, place, text)
         plan = work.plan()
         stage = work.execute(plan)
         return work.finish(plan, stage, references, forms, began)
@@ -147,15 +158,20 @@ class _Build:
         store: Store,
         options: BuildOptions,
         reporter: Reporter,
-        root: str | None,
+        remote: RemoteFiles,
+        place: ContextPlace,
         text: DockerfileText,
     ) -> None:
         self._store = store
         self._catalog = ImageCatalog(store)
         self._options = options
         self._reporter = reporter
-        self._root = root
+        self._remote = remote
+        self._place = place
         self._text = text
+        self._contexts: dict[str, BuildContext] = {}
+        if options.contexts:
+            self._open_contexts()
 
     def plan(self) -> Plan:
         """Read the Dockerfile, and work out what is to be done."""
@@ -177,7 +193,7 @@ class _Build:
         """Carry the plan out."""
         context = self._context()
         path = self._text.path
-        identity = f"{self._root or ''}\0{os.path.abspath(path) if path else self._text.name}"
+        identity = f"{self._place.identity}\0{os.path.abspath(path) if path else self._text.name}"
         cache = StepCache(
             self._store,
             self._store.root / CACHE_FILE,
@@ -193,6 +209,8 @@ class _Build:
                 reporter=self._reporter,
                 options=self._options,
                 identity=identity,
+                remote=self._remote,
+                contexts=self._contexts,
             )
             try:
                 stage = executor.run()
@@ -252,15 +270,28 @@ class _Build:
         return BaseImage(name, reference, image.config)
 
     def _context(self) -> BuildContext:
-        return open_context(self._root, self._text, self._store.root)
+        place = self._place
+        return open_context(place.root, self._text, self._store.root, keep=not place.is_foreign)
+
+    def _open_contexts(self) -> None:
+        """Make what ``--build-context`` names."""
+        from fastlayer.builder.named_contexts import NamedImage, open_contexts
+
+        options = self._options
+        found = open_contexts(
+            options.contexts, self._catalog, self._remote, self._reporter, options.platform
+        )
+        self._contexts = {name: one for name, one in found.items() if isinstance(one, BuildContext)}
+        images = {name: one.image for name, one in found.items() if isinstance(one, NamedImage)}
+        self._options = options.replace(
+            directory_names=frozenset(self._contexts), image_names=images
+        )
 
     def _keep_image(self, config: ImageConfig, references: tuple[Reference, ...]) -> str:
         shown = self._reporter.step("exporting to image")
-        image = self._catalog.create(config)
+        image = self._catalog.create(config, names=references)
         shown.status(f"writing image {image.id} done")
         for reference in references:
-            if reference.familiar not in image.tags:
-                self._catalog.tag(image.id, reference)
             shown.status(f"naming to {reference.canonical} done")
         shown.done()
         return image.id
@@ -320,6 +351,7 @@ def _options(arguments: BuildArguments) -> BuildOptions:
         source_date_epoch=epoch,
         squash=arguments.get("squash", False),
         no_cache_stages=frozenset(name.lower() for name in arguments.get("no_cache_filter", ())),
+        contexts=dict(arguments.get("contexts", {})),
         annotations=dict(arguments.get("annotations", {})),
     )
 
@@ -329,9 +361,3 @@ def _reference(text: str) -> Reference:
     if reference.digest:
         raise UsageError(f"{text}: a name with a digest cannot be given to an image")
     return reference
-
-
-def _dockerfile(root: str | None, given: str | os.PathLike[str] | bytes | None) -> DockerfileText:
-    if isinstance(given, bytes):
-        return DockerfileText("Dockerfile", given, None)
-    return read_dockerfile(root, None if given is None else os.fspath(given))

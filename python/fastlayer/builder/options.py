@@ -15,6 +15,11 @@ NETWORKS = ("default", "host", "none")
 """The values of ``--network``."""
 
 
+def plain_name(name: str) -> str:
+    """The name of a further context as it is compared: small letters, no default tag."""
+    return name.lower().removesuffix(":latest")
+
+
 class Secret(Value, kw_only=False):
     """A secret: the bytes of a file, or of a variable of the caller's environment."""
 
@@ -67,5 +72,11 @@ class BuildOptions(Value):
     """Make one layer of all that the build adds to its base."""
     no_cache_stages: frozenset[str] = frozenset()
     """Names or numbers of stages all of whose steps run."""
+    contexts: Mapping[str, str] = {}
+    """Places of further contexts, by name as written."""
+    directory_names: frozenset[str] = frozenset()
+    """Names (see :func:`plain_name`) of further contexts that are files."""
+    image_names: Mapping[str, str] = {}
+    """Those that are images, and what the store calls these."""
     annotations: Mapping[str, str] = {}
     """Of the manifest, in archives of the type ``oci``."""

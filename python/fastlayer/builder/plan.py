@@ -23,7 +23,7 @@ from fastlayer.builder.graph import (
     PlannedStage,
     Step,
 )
-from fastlayer.builder.options import BuildOptions
+from fastlayer.builder.options import BuildOptions, plain_name
 from fastlayer.builder.scope import GlobalScope, StageScope, platform_arguments
 from fastlayer.builder.state import StageState, unsupported
 from fastlayer.builder.steps import config_step, file_step, run_step, workdir_step
@@ -189,6 +189,15 @@ class _Planner:
                 line=place.line,
                 hint="declare the ARG before the first FROM and give it a default",
             )
+        named = self._named_image(name, self._stage_platform(stage, place), place, stage.index)
+        if named is not None:
+            return named, named.reference
+        if plain_name(name) in self._options.directory_names:
+            raise unsupported(
+                f"FROM {name}, which --build-context makes a directory,",
+                place,
+                hint=f"start from scratch, and COPY --from={name} . /",
+            )
         earlier = self._stage_by_name(name, stage.index)
         if earlier is not None:
             self._stage(earlier)
@@ -285,6 +294,11 @@ class _Planner:
         """The stage or image that a ``from`` names; empty is the context."""
         if not name:
             return FromContext()
+        if plain_name(name) in self._options.directory_names:
+            return FromContext(plain_name(name))
+        named = self._named_image(name, self._platform, place, index)
+        if named is not None:
+            return FromImage(named)
         earlier = self._stage_index(name, index)
         if earlier is not None:
             self._stage(earlier)
@@ -310,6 +324,13 @@ class _Planner:
             line=place.line,
             hint="a stage can take from earlier stages only",
         )
+
+    def _named_image(
+        self, name: str, platform: Platform, place: Place, index: int
+    ) -> BaseImage | None:
+        """The image that ``--build-context`` puts in the place of a name."""
+        wanted = self._options.image_names.get(plain_name(name))
+        return None if wanted is None else self._image(wanted, platform, place, index)
 
     def _image(self, name: str, platform: Platform, place: Place, index: int) -> BaseImage:
         try:

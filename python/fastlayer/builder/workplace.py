@@ -6,12 +6,13 @@ One for a build, used from several threads; whatever it gives is made at most on
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from fastlayer.builder.context import BuildContext
 from fastlayer.builder.graph import FromContext, FromImage, FromStage, Origin, Place
 from fastlayer.builder.options import BuildOptions
+from fastlayer.builder.remote_files import RemoteFiles
 from fastlayer.cache.keys import KeyParts
 from fastlayer.errors import BuildError, ContainerError, PathNotFoundError
 from fastlayer.store import CopySource, LayerInfo, Store
@@ -53,6 +54,10 @@ class Workplace:
         The layers of a finished stage, by its index.
     options:
         The build's settings.
+    remote:
+        The build's files of the network.
+    contexts:
+        Further contexts, by name.
     """
 
     def __init__(
@@ -61,9 +66,14 @@ class Workplace:
         context: BuildContext,
         stage_chain: Callable[[int], tuple[str, ...]],
         options: BuildOptions,
+        *,
+        remote: RemoteFiles,
+        contexts: Mapping[str, BuildContext],
     ) -> None:
         self.store = store
         self.context = context
+        self.remote = remote
+        self._contexts = {**contexts, "": context}
         self.secrets = options.secrets
         self.agents = options.agents
         self.run_settings = options.run
@@ -98,7 +108,13 @@ class Workplace:
             runner, self._runner = self._runner, None
         if runner is not None:
             runner.close()
-        self.context.save()
+        for context in self._contexts.values():
+            context.save()
+
+    def files(self, origin: Origin) -> BuildContext:
+        """The context that an origin without layers is."""
+        assert isinstance(origin, FromContext)
+        return self._contexts[origin.name]
 
     def chain(self, origin: Origin) -> tuple[str, ...] | None:
         """The layers of an origin; ``None`` for the context."""
@@ -115,7 +131,7 @@ class Workplace:
         path = pattern.encode("utf-8", "surrogateescape")
         chain = self.chain(origin)
         if chain is None:
-            return CopySource.context(self.context.files, path)
+            return CopySource.context(self.files(origin).files, path)
         return CopySource.tree(chain, path)
 
     def owner(self, text: str, chain: tuple[str, ...], place: Place) -> tuple[int, int]:

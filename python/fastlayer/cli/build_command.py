@@ -8,35 +8,35 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from fastlayer.cli import build_inputs
 from fastlayer.cli.build_flags import BuildFlags, flags
 from fastlayer.cli.go_flags import GoCommand
-from fastlayer.errors import ContextError, FastlayerError, RunFailedError
+from fastlayer.errors import FastlayerError, RunFailedError, UsageError
 
 if TYPE_CHECKING:
     from fastlayer.builder import BuildArguments, BuildResult, RunSettings
 
 
 @click.command("build", cls=GoCommand, short_help="Build an image from a Dockerfile")
-@click.argument("context", metavar="PATH|-")
+@click.argument("context", metavar="PATH|URL|-")
 @flags
 @click.pass_context
 def command(ctx: click.Context, /, context: str, **values: Any) -> None:
     """Build an image from a Dockerfile.
 
-    PATH is the directory that COPY and ADD take from; - reads a Dockerfile from stdin and has no
-    files.
+    PATH is the directory that COPY and ADD take from, or the URL of an archive or of a git
+    repository; - is an archive, or a Dockerfile alone, on stdin.
     """
     given = BuildFlags(**values)
     mode = "quiet" if given.quiet else given.progress or os.environ.get("BUILDKIT_PROGRESS")
-    directory, dockerfile = _sources(context, given.file)
+    source, dockerfile = _sources(context, given.file)
     arguments = _arguments(given)
     arguments["dockerfile"] = dockerfile
-    result = _build(ctx, directory, mode or "auto", arguments)
+    result = _build(ctx, source, mode or "auto", arguments)
     _tell(result, given)
 
 
@@ -55,6 +55,7 @@ def _arguments(given: BuildFlags) -> BuildArguments:
         "secrets": build_inputs.read_secrets(given.secrets),
         "ssh": build_inputs.read_agents(given.ssh),
         "allow": build_inputs.read_allowed(given.allow),
+        "contexts": build_inputs.read_contexts(given.build_contexts),
         "outputs": given.outputs,
         "squash": given.squash,
     }
@@ -70,7 +71,7 @@ def _arguments(given: BuildFlags) -> BuildArguments:
 
 
 def _build(
-    ctx: click.Context, directory: str | None, mode: str, arguments: BuildArguments
+    ctx: click.Context, context: str | BinaryIO, mode: str, arguments: BuildArguments
 ) -> BuildResult:
     """Build, with progress on stderr; where nothing was shown, a failed RUN's output is."""
     from fastlayer.builder import build
@@ -79,7 +80,7 @@ def _build(
 
     shown = renderer(mode, sys.stderr, os.environ)
     try:
-        return build(directory, store=open_store(ctx), progress=shown, **arguments)
+        return build(context, store=open_store(ctx), progress=shown, **arguments)
     except RunFailedError as error:
         if mode in {"quiet", "none"}:
             sys.stderr.write(error.output.decode("utf-8", "replace"))
@@ -134,24 +135,13 @@ def _write(flag: str, path: str, text: str) -> None:
         raise FastlayerError(f"{flag} {path}: {error.strerror}") from error
 
 
-def _sources(context: str, file: str | None) -> tuple[str | None, str | bytes | None]:
-    """The context directory and the Dockerfile that the arguments name."""
+def _sources(context: str, file: str | None) -> tuple[str | BinaryIO, str | bytes | None]:
+    """The context and the Dockerfile that the arguments name."""
     if context != "-":
         return context, sys.stdin.buffer.read() if file == "-" else file
-    if file is not None:
-        raise ContextError(
-            "a context on standard input is not supported",
-            hint="unpack the archive, and give the directory",
+    if file == "-":
+        raise UsageError(
+            "the context and the Dockerfile cannot both be on standard input",
+            hint="give a directory for the one, or a path for the other",
         )
-    data = sys.stdin.buffer.read()
-    if _is_archive(data):
-        raise ContextError(
-            "an archive on standard input is not supported as a context",
-            hint="unpack it, and give the directory",
-        )
-    return None, data
-
-
-def _is_archive(data: bytes) -> bool:
-    heads = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd")
-    return data.startswith(heads) or data[257:262] == b"ustar"
+    return sys.stdin.buffer, file

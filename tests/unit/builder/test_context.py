@@ -57,7 +57,4 @@ def test_what_is_no_context(tmp_path: Path) -> None:
         check_directory(str(file))
     with pytest.raises(ContextError, match="does not exist"):
         check_directory(str(tmp_path / "missing"))
-    for url in ("https://example.com/x.tar", "git@example.com:x.git", "x.git"):
-        with pytest.raises(ContextError, match="a context at a URL is not supported"):
-            check_directory(url)
     assert check_directory(str(tmp_path)) == str(tmp_path)

@@ -204,11 +204,6 @@ def test_run_mounts_and_network() -> None:
             "FROM debian\nRUN --mount=type=secret,id=s,required=true x\n",
             "Dockerfile:2: the secret s is required and was not given",
         ),
-        (
-            "FROM debian\nADD https://example.com/x /\n",
-            "Dockerfile:2: ADD of https://example.com/x is not",
-        ),
-        ("FROM debian\nADD git@example.com:x.git /\n", "ADD of git@example.com:x.git is not"),
         ("FROM debian\nADD --checksum=sha256:" + "0" * 64 + " a /\n", "checksum requires HTTP"),
         (
             "FROM debian\nCOPY --from=later x /\nFROM debian AS later\nCOPY --from=0 / /\n",

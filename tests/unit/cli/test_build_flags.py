@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import pytest
@@ -83,23 +82,3 @@ def test_a_wrong_source_date_epoch(
 @pytest.fixture(autouse=True)
 def _store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTLAYER_ROOT", str(tmp_path / "store"))
-
-
-def test_an_archive_on_standard_input(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Input(io.StringIO):
-        buffer = io.BytesIO(b"\x1f\x8b\x08rest")
-
-    monkeypatch.setattr("sys.stdin", Input())
-    code, text = run(capsys, "-")
-    assert code == 1
-    assert "an archive on standard input is not supported as a context" in text
-
-
-def test_a_context_at_a_url(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    code, text = run(capsys, "https://example.com/x.tar.gz")
-    assert code == 1
-    assert "a context at a URL is not supported" in text

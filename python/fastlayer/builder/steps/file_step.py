@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fastlayer.builder.graph import FileStep, FromContext, Origin, Place
-from fastlayer.builder.state import StageState, unsupported
+from fastlayer.builder.graph import Fetch, FileStep, FromContext, Origin, Place
+from fastlayer.builder.state import StageState
+from fastlayer.builder.steps.fetches import fetch_keys, fetched_source, plan_fetches
 from fastlayer.builder.workplace import Performed, Prepared, Workplace
 from fastlayer.cache.keys import KeyParts
 from fastlayer.dockerfile import Add, Copy, Transfer
-from fastlayer.dockerfile.transfers import is_remote
-from fastlayer.errors import DockerfileError
 from fastlayer.oci import created_by
 from fastlayer.store import CopyOperation, CopySource
 
@@ -38,8 +37,10 @@ def plan(instruction: Copy | Add, written: str, state: StageState, place: Place)
     DockerfileError
         It asks for what is not supported, or for a stage that does not exist.
     """
+    sources: tuple[str, ...] = instruction.sources
+    fetches: tuple[Fetch, ...] = ()
     if isinstance(instruction, Add):
-        _refuse_remote(instruction, place)
+        sources, fetches = plan_fetches(instruction, place)
     parents = isinstance(instruction, Copy) and instruction.parents
     state.steps.append(
         FileStep(
@@ -55,7 +56,8 @@ def plan(instruction: Copy | Add, written: str, state: StageState, place: Place)
                 chown=instruction.chown,
                 chmod=instruction.chmod,
             ),
-            sources=instruction.sources,
+            sources=sources,
+            fetches=fetches,
             contents=tuple(
                 (content.name, content.content.encode("utf-8", "surrogateescape"))
                 for content in instruction.contents
@@ -97,16 +99,7 @@ def prepare(
         CopySource.inline(name.encode("utf-8", "surrogateescape"), content)
         for name, content in step.contents
     ]
-    operation = CopyOperation(
-        sources,
-        step.destination.encode("utf-8", "surrogateescape"),
-        owner=owner,
-        mode=step.chmod or None,
-        exclude=step.exclude,
-        parents=step.parents,
-        unpack=step.unpack,
-        link=step.link,
-    )
+    local = _operation(step, sources, owner)
     base = () if step.link else chain
     instruction = (
         "COPY",
@@ -118,34 +111,47 @@ def prepare(
     )
     start = "independent" if step.link else tree
     parts = KeyParts(start, instruction, None, ())
+    if step.fetches:
+        keys = fetch_keys(step.fetches, workplace.remote)
+        if sources:
+            keys = (workplace.store.copy_key(local), *keys)
+        whole = KeyParts(start, instruction, keys, ())
+
+        def perform_fetched() -> Performed:
+            everything = list(sources)
+            for fetch in step.fetches:
+                everything.insert(fetch.position, fetched_source(fetch, workplace.remote))
+            operation = _operation(step, everything, owner)
+            return Performed(workplace.store.copy_layer(base, operation), whole)
+
+        return Prepared(whole, perform_fetched, independent=step.link)
     if may_match(parts):
-        parts = KeyParts(start, instruction, (workplace.store.copy_key(operation),), ())
+        parts = KeyParts(start, instruction, (workplace.store.copy_key(local),), ())
 
     def perform() -> Performed:
         # The key of what is copied now: a source may have changed since it was keyed.
-        layer, key = workplace.store.copy_layer_keyed(base, operation)
+        layer, key = workplace.store.copy_layer_keyed(base, local)
         return Performed(layer, KeyParts(start, instruction, (key,), ()))
 
     return Prepared(parts, perform, independent=step.link)
+
+
+def _operation(
+    step: FileStep, sources: list[CopySource], owner: tuple[int, int] | None
+) -> CopyOperation:
+    return CopyOperation(
+        sources,
+        step.destination.encode("utf-8", "surrogateescape"),
+        owner=owner,
+        mode=step.chmod or None,
+        exclude=step.exclude,
+        parents=step.parents,
+        unpack=step.unpack,
+        link=step.link,
+    )
 
 
 def _origin(instruction: Transfer, state: StageState, place: Place) -> Origin:
     if isinstance(instruction, Copy) and instruction.from_:
         return state.find_origin(instruction.from_, place, "COPY --from")
     return FromContext()
-
-
-def _refuse_remote(instruction: Add, place: Place) -> None:
-    for source in instruction.sources:
-        if is_remote(source):
-            raise unsupported(
-                f"ADD of {source}",
-                place,
-                hint="download or clone it into the context first, and COPY it",
-            )
-    if instruction.keep_git_dir is not None:
-        raise DockerfileError(
-            "ADD --keep-git-dir needs a git repository as its source",
-            file=place.file,
-            line=place.line,
-        )

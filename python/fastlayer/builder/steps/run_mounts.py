@@ -280,5 +280,5 @@ def _is_file(origin: Origin, source: str, workplace: Workplace) -> bool:
     if chain is not None:
         entry = workplace.store.stat(chain, path.encode("utf-8", "surrogateescape"))
         return entry is not None and entry.kind != "directory"
-    root = workplace.context.root
+    root = workplace.files(origin).root
     return root is not None and not os.path.isdir(os.path.join(root, path))
