@@ -25,7 +25,7 @@ except ImportError as error:  # the distribution named `fastlayer` shadows ours,
         "uninstall the unrelated distribution named fastlayer if it is there"
     ) from error
 
-from fastlayer.errors import ConflictError
+from fastlayer.errors import ConflictError, NotFoundError, PathNotFoundError
 
 Change = _core.Change
 Context = _core.Context
@@ -338,11 +338,29 @@ class Store:
         LimitError
             The file is larger than ``limit``.
         """
-        return self._core.read(chain, path, limit)
+        with self._naming(chain, path):
+            return self._core.read(chain, path, limit)
 
     def read_to(self, chain: Sequence[str], path: bytes, fd: int) -> None:
-        """Write the content of a regular file to a file descriptor."""
-        self._core.read_to(chain, path, fd)
+        """Write the content of a regular file to a file descriptor.
+
+        Raises
+        ------
+        PathNotFoundError
+            No such file.
+        """
+        with self._naming(chain, path):
+            self._core.read_to(chain, path, fd)
+
+    @contextlib.contextmanager
+    def _naming(self, chain: Sequence[str], path: bytes) -> Iterator[None]:
+        """Tell a path that is not there from a layer that is not there."""
+        try:
+            yield
+        except NotFoundError as error:
+            if self.stat(chain, path) is None:
+                raise PathNotFoundError(str(error), hint=error.hint) from error
+            raise
 
     def compare(self, before: Sequence[str], after: Sequence[str]) -> builtins.list[Change]:
         """The differences of two trees, with their reasons."""

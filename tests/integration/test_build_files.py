@@ -56,6 +56,18 @@ def test_workdir_is_made_and_owned_by_the_user(workshop: Workshop) -> None:
     ]
 
 
+def test_users_of_an_image_without_users(workshop: Workshop) -> None:
+    workshop.write({"a": "a"})
+    result = workshop.build(
+        "FROM scratch\nCOPY --chown=root:root a /a\nUSER root\nWORKDIR /w\nUSER 7\nWORKDIR /w/x\n"
+    )
+    assert workshop.stat(result, "/a")[2:] == (0, 0)
+    assert workshop.stat(result, "/w") == ("directory", 0o755, 0, 0)
+    assert workshop.stat(result, "/w/x") == ("directory", 0o755, 7, 7)
+    with pytest.raises(BuildError, match="Dockerfile:4: unable to find user app"):
+        workshop.build("FROM scratch\nCOPY a /a\nUSER app\nWORKDIR /x\n")
+
+
 def test_a_workdir_that_is_there_needs_no_owner(workshop: Workshop) -> None:
     result = workshop.build("FROM busybox\nUSER nobody-knows:root\nWORKDIR /etc\n")
     assert workshop.last_layer(result).keys() == {""}

@@ -137,7 +137,8 @@ class Workplace:
     def owner(self, text: str, chain: tuple[str, ...], place: Place) -> tuple[int, int]:
         """The numbers of ``user[:group]``; names are looked up in the chain's own files.
 
-        A number alone is both user and group, a name alone brings its own group.
+        A number alone is both user and group, a name alone brings its own group. Where there are no
+        such files, root is known.
 
         Raises
         ------
@@ -149,8 +150,11 @@ class Workplace:
             return int(user), int(group or user)
         from fastlayer.container.user import resolve
 
+        passwd, groups = self._file(chain, b"etc/passwd"), self._file(chain, b"etc/group")
+        if not passwd and user == "root":
+            text = f"0{colon}{'0' if group == 'root' and not groups else group}"
         try:
-            found = resolve(text, self._file(chain, b"etc/passwd"), self._file(chain, b"etc/group"))
+            found = resolve(text, passwd, groups)
         except ContainerError as error:
             raise BuildError(
                 f"{place}: {error}", hint=error.hint, file=place.file, line=place.line
