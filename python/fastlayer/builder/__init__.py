@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from fastlayer.builder.job import BuildArguments, build
+from fastlayer.builder.job import BuildArguments, build, check
 from fastlayer.builder.options import RunSettings
 from fastlayer.builder.output import Output, parse_output
 from fastlayer.builder.result import BuildResult, StepResult
@@ -18,5 +18,6 @@ __all__ = [
     "RunSettings",
     "StepResult",
     "build",
+    "check",
     "parse_output",
 ]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO, TypedDict, Unpack
 
+from fastlayer.builder.checks import check_build, check_facts, check_options
 from fastlayer.builder.context import (
     BuildContext,
     DockerfileText,
@@ -24,9 +25,10 @@ from fastlayer.builder.places import ContextPlace, find_context, find_dockerfile
 from fastlayer.builder.plan import make_plan
 from fastlayer.builder.remote_files import RemoteFiles
 from fastlayer.builder.reporter import Reporter
-from fastlayer.builder.result import BuildResult, StageResult
+from fastlayer.builder.result import BuildResult, CheckReport, StageResult
 from fastlayer.cache.policy import StepCache
 from fastlayer.dockerfile import parse
+from fastlayer.dockerfile.lint import check_data
 from fastlayer.errors import BuildError, ImageNotFoundError, RunFailedError, UsageError
 from fastlayer.image.catalog import ImageCatalog
 from fastlayer.oci.config import ImageConfig
@@ -134,6 +136,41 @@ def build(
             "annotations are of a manifest, and no output with an OCI manifest is written",
             hint="write one with -o type=oci,dest=FILE",
         )
+    with _opened(context, store, progress, options, arguments) as work:
+        plan = work.plan()
+        stage = work.execute(plan)
+        return work.finish(plan, stage, references, forms, began)
+
+
+def check(
+    context: str | os.PathLike[str] | BinaryIO | None,
+    *,
+    store: Store | None = None,
+    **arguments: Unpack[BuildArguments],
+) -> CheckReport:
+    """Check a Dockerfile as ``docker build --check`` does; nothing is built.
+
+    The parameters are those of :func:`build`. A Dockerfile that is wrong is no error here: the
+    report says so.
+
+    Raises
+    ------
+    ContextError
+        The context or the Dockerfile cannot be read.
+    """
+    with _opened(context, store, None, _options(arguments), arguments) as work:
+        return work.check()
+
+
+@contextlib.contextmanager
+def _opened(
+    context: str | os.PathLike[str] | BinaryIO | None,
+    store: Store | None,
+    progress: Renderer | None,
+    options: BuildOptions,
+    arguments: BuildArguments,
+) -> Iterator[_Build]:
+    """The context and the Dockerfile of a build; what was fetched for it is removed afterwards."""
     if isinstance(context, str | os.PathLike) and not is_remote(os.fspath(context)):
         check_directory(os.fspath(context))
     opened = store if store is not None else Store()
@@ -145,9 +182,10 @@ def build(
         place = find_context(context, remote, tell=lambda text: reporter.step(text).done())
         text = find_dockerfile(place, arguments.get("dockerfile"))
         work = _Build(opened, options, reporter, remote, place, text)
-        plan = work.plan()
-        stage = work.execute(plan)
-        return work.finish(plan, stage, references, forms, began)
+        try:
+            yield work
+        finally:
+            work.tell_warnings()
 
 
 class _Build:
@@ -172,26 +210,47 @@ class _Build:
         self._contexts: dict[str, BuildContext] = {}
         if options.contexts:
             self._open_contexts()
+        self._context = open_context(place.root, text, store.root, keep=not place.is_foreign)
+        self._warnings: list[tuple[str, int]] = []
 
     def plan(self) -> Plan:
         """Read the Dockerfile, and work out what is to be done."""
         shown = self._reporter.step(f"[internal] load build definition from {self._text.name}")
         shown.status("transferring dockerfile:", len(self._text.data))
         try:
-            plan = make_plan(
-                parse(self._text.data, file=self._text.name), self._options, self._base_image
-            )
+            dockerfile = parse(self._text.data, file=self._text.name)
+            plan = make_plan(dockerfile, self._options, self._base_image)
+            checked = check_build(dockerfile, self._options, self._catalog, self._context)
         except BaseException as error:
             shown.failed(str(error))
             raise
         shown.done()
-        for message, line in plan.warnings:
-            self._reporter.warning(message, self._text.name, line)
+        self._warnings += plan.warnings
+        self._warnings += [
+            (f"{finding.rule.name}: {finding.message}", finding.span.first)
+            for finding in checked.findings
+        ]
         return plan
+
+    def check(self) -> CheckReport:
+        """Check the Dockerfile only."""
+        result = check_data(
+            self._text.data,
+            file=self._text.name,
+            facts=check_facts(self._options, self._catalog, self._context),
+            options=check_options(self._options),
+        )
+        return CheckReport(self._text.name, self._text.data, result)
+
+    def tell_warnings(self) -> None:
+        """Tell what is odd about the Dockerfile, once: at the end, where it is read."""
+        for message, line in self._warnings:
+            self._reporter.warning(message, self._text.name, line)
+        self._warnings.clear()
 
     def execute(self, plan: Plan) -> StageResult:
         """Carry the plan out."""
-        context = self._context()
+        context = self._context
         path = self._text.path
         identity = f"{self._place.identity}\0{os.path.abspath(path) if path else self._text.name}"
         cache = StepCache(
@@ -243,6 +302,7 @@ class _Build:
         descriptor = None
         for form in forms:
             descriptor = self._write(form, config, references) or descriptor
+        self.tell_warnings()
         seconds = time.monotonic() - began
         self._reporter.finish(image_id, seconds)
         return BuildResult(
@@ -268,10 +328,6 @@ class _Build:
             return BaseImage(name, name, image.config)
         reference = parse_reference(name).with_default_tag().canonical
         return BaseImage(name, reference, image.config)
-
-    def _context(self) -> BuildContext:
-        place = self._place
-        return open_context(place.root, self._text, self._store.root, keep=not place.is_foreign)
 
     def _open_contexts(self) -> None:
         """Make what ``--build-context`` names."""

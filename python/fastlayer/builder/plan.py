@@ -103,7 +103,7 @@ class _Planner:
             section = mutate.add_labels(stage.runtime, self._options.labels.items())
             labelled = mutate.with_runtime(stage.config, section)
             self._stages[target] = stage.replace(config=labelled)
-        warnings = [(warning.message, warning.line) for warning in self._dockerfile.warnings]
+        warnings: list[tuple[str, int]] = []
         unused = self._globals.unused()
         if unused:
             names = ", ".join(unused)

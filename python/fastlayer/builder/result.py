@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fastlayer.oci.descriptor import Descriptor
 from fastlayer.oci.history import HistoryEntry
 from fastlayer.value import Value
+
+if TYPE_CHECKING:
+    from fastlayer.dockerfile.lint import Result
 
 
 class StageResult(Value, kw_only=False):
@@ -26,6 +31,15 @@ class StepResult(Value, kw_only=False):
     seconds: float
     added_bytes: int
     """What it added to the store."""
+
+
+class CheckReport(Value, kw_only=False):
+    """What the build checks say of a Dockerfile."""
+
+    file: str
+    """Its name."""
+    data: bytes
+    result: Result
 
 
 class BuildResult(Value, kw_only=False):

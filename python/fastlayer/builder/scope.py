@@ -1,7 +1,8 @@
 """Which variables an instruction can see: the scopes of ARG and ENV.
 
 Global ARGs stand before the first FROM and count in FROM lines only; a stage must declare them
-again. An ENV of the same name wins over an ARG. Proxy settings may be given without an ARG: then
+again. Of an ENV and an ARG with a value of the same name the later one in a stage wins, and an ENV of
+the base over any ARG of it; the image has the ENV's value always. Proxy settings may be given without an ARG: then
 the processes of RUN see them, but neither history nor cache key does. Pure.
 """
 
@@ -16,7 +17,7 @@ PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"
 PROXIES = frozenset({*PROXY_NAMES, *(name.lower() for name in PROXY_NAMES)})
 """Build arguments that need no ARG."""
 
-SETTINGS = frozenset({"SOURCE_DATE_EPOCH"})
+SETTINGS = frozenset({"SOURCE_DATE_EPOCH", "BUILDKIT_DOCKERFILE_CHECK"})
 """Build arguments that are settings of the build itself, and need no ARG either."""
 
 Expand = Callable[[Arg, Mapping[str, str]], Arg]
@@ -102,6 +103,7 @@ class StageScope:
         self.arguments: dict[str, str | None] = dict(inherited)
         """By name in order of declaration; ``None`` is declared without a value."""
         self._own: dict[str, None] = {}
+        self._winning: set[str] = set()
 
     def declare(self, instruction: Arg) -> None:
         """Take an expanded ARG in: ``--build-arg``, else its default, else the global's value."""
@@ -114,16 +116,24 @@ class StageScope:
                 value = argument.default
             else:
                 value = self._outer.value(name)
-                if value is None:
-                    value = self.arguments.get(name)
+            if value is None:
+                value = self.arguments.get(name)
+            else:
+                self._winning.add(name)
             self.arguments[name] = value
             self._own[name] = None
+
+    def hide(self, names: Iterable[str]) -> None:
+        """Take in that an ENV sets these names."""
+        self._winning.difference_update(names)
 
     def variables(self, environment: Mapping[str, str]) -> dict[str, str]:
         """What words are expanded with, and what RUN sees: ENV, and ARGs it does not hide."""
         declared = {name: value for name, value in self.arguments.items() if value is not None}
-        return {**environment, **declared, **environment}
+        hiding = {name: environment[name] for name in environment if name not in self._winning}
+        return {**environment, **declared, **hiding}
 
     def shown(self, environment: Mapping[str, str]) -> dict[str, str]:
         """The ARGs as the history of a RUN shows them."""
-        return {name: environment.get(name, self.arguments[name] or "") for name in self._own}
+        seen = self.variables(environment)
+        return {name: seen.get(name, "") for name in self._own}

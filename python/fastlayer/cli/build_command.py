@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from fastlayer.cli import build_inputs
+from fastlayer.cli.build_call import parse_call, show_check
 from fastlayer.cli.build_flags import BuildFlags, flags
 from fastlayer.cli.go_flags import GoCommand
 from fastlayer.errors import FastlayerError, RunFailedError, UsageError
@@ -36,6 +37,12 @@ def command(ctx: click.Context, /, context: str, **values: Any) -> None:
     source, dockerfile = _sources(context, given.file)
     arguments = _arguments(given)
     arguments["dockerfile"] = dockerfile
+    call, style = parse_call("check" if given.check else given.call)
+    if call == "check":
+        from fastlayer.builder import check
+        from fastlayer.cli.location import open_store
+
+        ctx.exit(show_check(check(source, store=open_store(ctx), **arguments), style))
     result = _build(ctx, source, mode or "auto", arguments)
     _tell(result, given)
 

@@ -42,6 +42,8 @@ def plan(instruction: Instruction, state: StageState) -> bool:
     elif isinstance(instruction, Maintainer):
         state.config = mutate.with_author(state.config, instruction.author)
     else:
+        if isinstance(instruction, Env):
+            state.scope.hide(pair.key for pair in instruction.pairs)
         section = _change(instruction, state)
         if section is None:
             return False
