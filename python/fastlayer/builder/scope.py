@@ -1,9 +1,10 @@
 """Which variables an instruction can see: the scopes of ARG and ENV.
 
 Global ARGs stand before the first FROM and count in FROM lines only; a stage must declare them
-again. Of an ENV and an ARG with a value of the same name the later one in a stage wins, and an ENV of
-the base over any ARG of it; the image has the ENV's value always. Proxy settings may be given without an ARG: then
-the processes of RUN see them, but neither history nor cache key does. Pure.
+again. Of an ENV and an ARG with a value of the same name the later one in a stage wins, and an
+ENV of the base over any ARG of it; the image has the ENV's value always. Proxy settings may be
+given without an ARG: then the processes of RUN see them, but neither history nor cache key does.
+Pure.
 """
 
 from __future__ import annotations

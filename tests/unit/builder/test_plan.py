@@ -153,10 +153,10 @@ def test_run_sees_environment_and_arguments() -> None:
     early = next(step for step in stage.steps if isinstance(step, RunStep))
     assert dict(early.environment) == {"PATH": "/bin", "BASE": "yes"}
     late = last_run(stage)
-    assert dict(late.environment) == {"PATH": "/bin", "BASE": "yes", "A": "given", "B": "2"}
+    assert dict(late.environment) == {"PATH": "/bin", "BASE": "no", "A": "given", "B": "2"}
     assert late.hidden_environment == (("HTTP_PROXY", "http://p"),)
     assert (late.user, late.working_directory) == ("app", "/w")
-    assert late.created_by == "RUN |3 A=given BASE=yes UNSET= /bin/sh -c late # buildkit"
+    assert late.created_by == "RUN |3 A=given BASE=no UNSET= /bin/sh -c late # buildkit"
 
 
 def test_run_heredocs() -> None:

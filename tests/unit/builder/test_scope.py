@@ -25,9 +25,15 @@ def test_a_stage_default_wins_over_the_global_and_build_arg_over_both() -> None:
     assert environment(text, build_args={"V": "3"})["V"] == "3"
 
 
-def test_env_wins_over_arg_before_and_after() -> None:
+def test_the_later_one_of_env_and_arg_wins() -> None:
     assert environment("FROM debian\nARG V=a\nENV V=e\nRUN x\n")["V"] == "e"
-    assert environment("FROM debian\nENV V=e\nARG V=a\nRUN x\n", build_args={"V": "b"})["V"] == "e"
+    assert environment("FROM debian\nENV V=e\nARG V=a\nRUN x\n")["V"] == "a"
+    assert environment("FROM debian\nENV V=e\nARG V\nRUN x\n")["V"] == "e"
+    assert environment("FROM debian\nENV V=e\nARG V\nRUN x\n", build_args={"V": "b"})["V"] == "b"
+    assert environment("FROM debian AS a\nENV V=e\nARG V=a\nFROM a\nRUN x\n")["V"] == "e"
+    stage = target("FROM debian\nENV V=e\nARG V=a\nRUN x\nENV W=$V\n")
+    assert last_run(stage).created_by == "RUN |1 V=a /bin/sh -c x # buildkit"
+    assert (stage.runtime.environment()["V"], stage.runtime.environment()["W"]) == ("e", "a")
 
 
 def test_defaults_see_what_stands_before_them() -> None:
