@@ -27,19 +27,20 @@ _WEB = re.compile(rb"https?://[^/\s]+")
 class BuildCase:
     """One case.
 
-    ``context`` is a folder or a tar, ``None`` an empty one. ``dockerfile`` is a path in the context
-    unless ``text`` is its content. ``fails`` says that the build must fail, ``line`` at which
-    line of the original, 0 for any. ``classic`` chooses the engine's old builder.
+    ``context`` is a folder, a tar, or folders to lay side by side. ``dockerfile`` is a path in the
+    context unless ``text`` is its content; ``ignore`` is that of an ignore file beside it.
+    ``fails`` says that the build must fail, ``line`` at which line of the original, 0 for any.
+    ``classic`` chooses the engine's old builder.
     """
 
     id: str
     name: str
-    context: Path | None
+    context: Path | tuple[Path, ...]
     dockerfile: str = "Dockerfile"
     text: bytes | None = None
+    ignore: bytes = b""
     arguments: Mapping[str, str] = field(default_factory=dict)
-    environment: Mapping[str, str] = field(default_factory=dict)
-    secrets: tuple[str, ...] = ()
+    secrets: Mapping[str, bytes] = field(default_factory=dict)
     target: str = ""
     fails: bool = False
     line: int = 0
@@ -59,12 +60,21 @@ class PreparedCase:
     line: int
     rewritten: Path | None = None
 
+    @property
+    def secret_flags(self) -> list[str]:
+        """The flags that hand the case's secrets to a builder."""
+        folder = self.context.parent
+        return [f"--secret=id={name},src={folder}/secret-{name}" for name in self.case.secrets]
+
 
 def prepare(case: BuildCase, folder: Path, web: str) -> PreparedCase:
     """Lay the case out below ``folder``; ``web`` is the server that stands for the network."""
     context = folder / "context"
-    if case.context is None:
-        context.mkdir()
+    if isinstance(case.context, tuple):
+        for part in case.context:
+            shutil.copytree(part, context / part.name, symlinks=True)
+        context.mkdir(exist_ok=True)
+        _make_plain(context)
     elif case.context.is_dir():
         shutil.copytree(case.context, context, symlinks=True)
         _make_plain(context)
@@ -78,8 +88,12 @@ def prepare(case: BuildCase, folder: Path, web: str) -> PreparedCase:
     text = adapt(original, web)
     dockerfile.parent.mkdir(parents=True, exist_ok=True)
     dockerfile.write_bytes(text)
+    if case.ignore:
+        dockerfile.with_name(f"{dockerfile.name}.dockerignore").write_bytes(case.ignore)
     os.utime(dockerfile, (STAMP, STAMP))
     os.utime(context, (STAMP, STAMP))
+    for name, content in case.secrets.items():
+        (folder / f"secret-{name}").write_bytes(content)
     gone = original.count(b"\n") - text.count(b"\n")
     return PreparedCase(case, context, dockerfile, max(0, case.line - gone))
 

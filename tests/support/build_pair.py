@@ -101,13 +101,15 @@ class BuildPair:
         words = ["build", "--network", "host", "-t", tag]
         words += ["-f", str(prepared.rewritten or prepared.dockerfile)]
         if not case.classic:
-            words += ["--progress", "plain", *_each("--secret", case.secrets)]
+            words += ["--progress", "plain", *prepared.secret_flags]
         words += [*_options(prepared), str(prepared.context)]
         done = self.engine.run(*words, check=False, buildkit=not case.classic)
         if done.returncode:
             return FailedBuild(done.stderr + done.stdout)
         archive = self.folder / "docker.tar"
-        self.engine.run("save", "-o", str(archive), tag)
+        saved = self.engine.run("save", "-o", str(archive), tag, check=False)
+        if "empty export" in saved.stderr:
+            return BuiltImage({}, self._inspect(tag))
         try:
             return self._read_archive(archive)
         finally:
@@ -120,7 +122,7 @@ class BuildPair:
         tree, name = self.folder / "fastlayer.tar", self.folder / "fastlayer.iid"
         words = ["build", "--progress=plain", "-f", str(prepared.dockerfile)]
         words += ["-o", f"type=tar,dest={tree}", "-o", "type=image", "--iidfile", str(name)]
-        words += [*_each("--secret", prepared.case.secrets), *_options(prepared)]
+        words += [*prepared.secret_flags, *_options(prepared)]
         done = self.command.run(*words, prepared.context, check=False)
         if done.returncode:
             return FailedBuild(done.stderr.decode(errors="replace"))
@@ -163,6 +165,18 @@ class BuildPair:
     def _is_directory_time(self, line: str, tree: Mapping[str, Node]) -> bool:
         path, found, _ = line.partition(f": mtime {int(self.start)} != ")
         return bool(found) and tree[path.lstrip("/")].kind == "directory"
+
+    def _inspect(self, tag: str) -> Mapping[str, Any]:
+        """The config document of an image without layers, which the engine cannot save."""
+        shown = json.loads(self.engine.run("image", "inspect", tag).stdout)[0]
+        lines = self.engine.run("history", "--no-trunc", "--format", "{{json .}}", tag).stdout
+        rows = [json.loads(line) for line in reversed(lines.splitlines())]
+        history = [
+            {"created_by": row["CreatedBy"], "comment": row["Comment"], "empty_layer": True}
+            for row in rows
+        ]
+        top = {key: shown.get(key.capitalize()) for key in TOP_KEYS}
+        return {**top, "config": shown["Config"], "history": history}
 
     def _read_archive(self, path: Path) -> BuiltImage:
         with tarfile.open(path) as archive:
@@ -224,10 +238,6 @@ def _member(archive: tarfile.TarFile, name: str) -> Any:
     found = archive.extractfile(name)
     assert found is not None, name
     return found
-
-
-def _each(flag: str, values: tuple[str, ...]) -> list[str]:
-    return [word for value in values for word in (flag, value)]
 
 
 def _options(prepared: PreparedCase) -> list[str]:

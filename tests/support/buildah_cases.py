@@ -22,14 +22,12 @@ def buildah_cases() -> list[BuildCase]:
 def _case(folder: Path, value: dict[str, Any]) -> BuildCase:
     dockerfile = value.get("dockerfile", "Dockerfile")
     text = value.get("dockerfile_contents")
-    context = folder / "testdata" / value["context_dir"] if "context_dir" in value else None
+    home = folder / "testdata" / value.get("context_dir", "")
+    context: Path | tuple[Path, ...] = home if "context_dir" in value else ()
     if "prepared_context" in value:
-        prepared = folder / value["prepared_context"]
-        if text is None and context is not None:
-            text = (context / dockerfile).read_text()
-        context = prepared
-    if context is None and text is None:
-        text = (folder / "testdata" / dockerfile).read_text()
+        context = folder / value["prepared_context"]
+    if text is None and context != home:
+        text = (home / dockerfile).read_text()
     return BuildCase(
         id=value["id"],
         name=value["name"],

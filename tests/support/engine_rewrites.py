@@ -1,9 +1,11 @@
 """Dockerfiles that say the same without what engine 20.10 cannot parse: ``--exclude``,
-``--parents`` and heredocs. The engine builds these, fastlayer the originals.
+``--parents`` and heredocs. The engine builds these, fastlayer the originals. A heredoc becomes a
+file of 1970, which is the time that fastlayer gives it.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +32,7 @@ class Rewrite:
         (folder / "Dockerfile.dockerignore").write_text(self.ignore)
         for name, content in self.files.items():
             (context / name).write_text(content)
+            os.utime(context / name, (0, 0))
         return dockerfile
 
 
@@ -65,6 +68,31 @@ RUN ln /x/y/b.txt /x/z/hardlink-y-b.txt
 FROM scratch
 COPY --from=base ./x /parents/x
 COPY --from=base ./x/z /parents_dir_point/z
+"""
+_SECRETS = """\
+FROM busybox AS first
+RUN --mount=type=secret,id=netrc \\
+    SECRET=`cat /run/secrets/netrc` \\
+    && echo $SECRET | tee /out1.txt
+ENV SECRET=whatever
+RUN --mount=type=secret,id=netrc tee /out2.txt < /run/secrets/netrc && echo >> /out2.txt
+RUN cp /out2.txt /out3.txt && cp /out2.txt /out4.txt
+"""
+_FILES = """\
+FROM busybox
+RUN touch /tmp/bli; touch /tmp/bla; touch /tmp/blubb
+RUN echo "Hello from file1" > /tmp/file1.txt && echo "Hello from file2" > /tmp/file2.txt
+COPY file3.txt file4.txt /tmp/
+RUN ls -la /tmp && cat /tmp/*.txt
+"""
+_CAT = """\
+FROM busybox AS one
+RUN echo helloworld > /out
+FROM busybox AS two
+RUN echo blubb > /out
+FROM busybox
+COPY --from=one /out /one
+COPY --from=two /out /two
 """
 _HEREDOCS = """\
 FROM mirror.gcr.io/busybox as one
@@ -108,13 +136,36 @@ REWRITES: Mapping[str, Rewrite] = {
     "bc-090": _scratch("COPY ./x /parents/"),
     "bc-091": _scratch("COPY ./x/y/*.txt /parents/y/"),
     "bc-092": _scratch("COPY ./x/y/*.txt /parents/"),
+    "fork-issue_1713": Rewrite(
+        _FILES, files={"file3.txt": "Hello from file3\n", "file4.txt": "Hello from file4\n"}
+    ),
+    "fork-issue_cg188": Rewrite(_SECRETS),
+    "fork-issue_mz817": Rewrite(
+        "FROM scratch\nENV DO_EXPAND=expanded\nCOPY expand.txt literal.txt /tmp/\n",
+        files={
+            "expand.txt": "value=expanded\nescaped=${DO_EXPAND}\n",
+            "literal.txt": "value=${DO_EXPAND}\n",
+        },
+    ),
+    "fork-issue_mz824": Rewrite(_CAT),
     "bc-159": Rewrite(_HEREDOCS, files={"robots.txt": _ROBOTS, "humans.txt": "(humans content)\n"}),
 }
 """By the id of the case."""
 
 
+EXPANDED: Mapping[str, Mapping[str, str]] = {
+    "bc-168": {"argA": "argvA", "varA": "valueA"},
+}
+"""Cases whose heredocs are expanded, with the variables that they know."""
+
+
+def is_rewritten(case_id: str) -> bool:
+    """Whether the engine builds something else than the case's own Dockerfile."""
+    return case_id in REWRITES or case_id in EXPANDED
+
+
 def rewrite_of(case_id: str, text: bytes) -> Rewrite | None:
     """The engine's Dockerfile for a case, where its own cannot be parsed."""
-    if case_id == "bc-168":
-        return expand_heredocs(text.decode(), {"argA": "argvA", "varA": "valueA"})
+    if case_id in EXPANDED:
+        return expand_heredocs(text.decode(), EXPANDED[case_id])
     return REWRITES.get(case_id)

@@ -24,11 +24,36 @@ _DEBIAN = {
     "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
     "Cmd": ["bash"],
 }
-_DISTRIBUTION = {
-    "etc/nsswitch.conf": b"hosts: files dns\n",
-    "etc/os-release": b'NAME="stand-in"\nID=stand-in\n',
-}
+_ANY = {"etc/nsswitch.conf": b"hosts: files dns\n"}
+_DISTRIBUTION = {**_ANY, "etc/os-release": b'NAME="stand-in"\nID=stand-in\n'}
 """What Dockerfiles expect of a distribution, however small, and busybox has not."""
+_ADDUSER = b"""\
+#!/bin/sh
+id=1000 group= name=
+while [ $# -gt 0 ]; do
+  case $1 in
+    -u|--uid|-g) id=$2; shift ;;
+    -G) group=$2; shift ;;
+    --gecos) shift ;;
+    -*) ;;
+    *) name=$1 ;;
+  esac
+  shift
+done
+case $0 in
+  *addgroup) echo "$name:x:$id:" >> /etc/group; exit ;;
+esac
+if [ "$group" ]; then
+  gid=$(grep "^$group:" /etc/group | cut -d: -f3)
+else
+  gid=$id
+  echo "$name:x:$gid:" >> /etc/group
+fi
+echo "$name:x:$id:$gid::/home/$name:/bin/sh" >> /etc/passwd
+mkdir -p "/home/$name"
+chown "$id:$gid" "/home/$name"
+"""
+"""Debian's busybox cannot add users; that of the original images can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +64,17 @@ class StandIn:
     names: tuple[str, ...]
     config: Mapping[str, Any] = field(default_factory=dict)
 
+    def is_named_in(self, text: str) -> bool:
+        """Whether a Dockerfile's text may name it."""
+        return any(name.removesuffix(":latest") in text for name in self.names)
+
     def write(self, folder: Path) -> Path:
         """Write the image archive below ``folder``."""
         root = folder / f"{self.tar}.tar"
         if self.tar == "debian":
             root = debian_tar()
         elif not root.exists():
-            root.write_bytes(rootfs_tar() if self.tar == "busybox" else _distribution())
+            root.write_bytes(_with_more(_DISTRIBUTION if self.tar == "distribution" else _ANY))
         config = {**(_DEBIAN if self.tar == "debian" else _BUSYBOX), **self.config}
         return write_image(folder / "image.tar", root, self.names, config)
 
@@ -75,16 +104,19 @@ def write_image(
     return destination
 
 
-def _distribution() -> bytes:
+def _with_more(files: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO(rootfs_tar())
     with tarfile.open(fileobj=buffer, mode="a") as archive:
-        for name, content in _DISTRIBUTION.items():
+        for name, content in files.items():
             _add(archive, name, content)
+        for name in ("usr/sbin/adduser", "usr/sbin/addgroup"):
+            _add(archive, name, _ADDUSER, 0o755)
     return buffer.getvalue()
 
 
-def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+def _add(archive: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644) -> None:
     entry = tarfile.TarInfo(name)
     entry.size = len(content)
+    entry.mode = mode
     entry.mtime = EPOCH
     archive.addfile(entry, io.BytesIO(content))

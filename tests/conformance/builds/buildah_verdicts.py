@@ -8,7 +8,7 @@ from tests.support.stand_ins import StandIn
 BASES = (
     StandIn("busybox", ("mirror.gcr.io/busybox:latest", "quay.io/libpod/busybox:latest")),
     StandIn("distribution", ("mirror.gcr.io/alpine:latest",)),
-    StandIn("debian", ("quay.io/libpod/centos:7",)),
+    StandIn("debian", ("quay.io/libpod/centos:7",), {"Shell": ["/bin/bash", "-c"]}),
 )
 
 _XATTRS = (
@@ -63,9 +63,15 @@ VERDICTS = Verdicts(
             f"bc-{number}": Listed(_REPLACED, (r"^build: fails in both: .*maybe-directory",))
             for number in range(160, 164)
         },
+        "bc-167": Listed(_MOUNT_POINTS, (r"^/base: missing",)),
         "bc-169": Listed(_TRAILING, (r"^config\.WorkingDir: ", r"^history\[2\]\.created_by: ")),
         "bc-178": Listed(_MOUNT_POINTS, (r"^/cache: missing",)),
         "bc-179": Listed(_MOUNT_POINTS, (r"^/(dev|etc|proc|sys): missing",)),
+        "bc-180": Listed(
+            "the classic builder gives an image from scratch no working directory, BuildKit and we"
+            " give it /",
+            (r"^config\.WorkingDir: None != '/'",),
+        ),
         "bc-181": Listed(
             _MOUNT_POINTS, (r"^/(dev|etc|proc|sys|subdirectory(/\w+)?|tmp): missing",)
         ),

@@ -6,16 +6,15 @@ classic builder where the case is about that. ``docs/conformance.md`` lists the 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.conformance.builds.buildah_verdicts import BASES, VERDICTS
 from tests.support.build_case import BuildCase, prepare
+from tests.support.build_check import unexplained
 from tests.support.build_pair import BuildPair
 from tests.support.buildah_cases import buildah_cases, complete
-from tests.support.engine_rewrites import rewrite_of
 
 SAMPLE = frozenset(
     f"bc-{number:03}"
@@ -41,15 +40,4 @@ def test_the_image_is_the_engines(
 ) -> None:
     prepared = prepare(case, tmp_path, web)
     complete(case, prepared.context)
-    text = prepared.dockerfile.read_text() + " ".join(case.arguments.values())
-    for base in BASES:
-        if any(name.removesuffix(":latest") in text for name in base.names):
-            pair.need(base)
-    ours = pair.build_with_fastlayer(prepared)
-    rewrite = rewrite_of(case.id, prepared.dockerfile.read_bytes())
-    if rewrite is not None:
-        rewritten = rewrite.write(tmp_path / "rewritten", prepared.context)
-        prepared = replace(prepared, rewritten=rewritten)
-    docker = pair.build_with_docker(prepared)
-    lines = pair.compare(docker, ours, prepared)
-    assert VERDICTS.unexplained(case.id, lines) == []
+    assert unexplained(prepared, pair, BASES, VERDICTS, tmp_path) == []
