@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from fastlayer.cache.index import CacheIndex, StepRecord
 
+from tests.support.requirements import REPOSITORY
+
 RECORD = StepRecord(
     key="k1",
     input_tree="t0",
@@ -116,7 +118,7 @@ def test_many_processes_begin_and_write_at_once(path: Path) -> None:
         "for step in range(10): index.put(RECORD.replace(key=f'{sys.argv[2]}-{step}'))\n"
     )
     running = [
-        subprocess.Popen([sys.executable, "-c", program, str(path), str(number)])
+        subprocess.Popen([sys.executable, "-c", program, str(path), str(number)], cwd=REPOSITORY)
         for number in range(6)
     ]
     assert [process.wait() for process in running] == [0] * 6
