@@ -180,10 +180,12 @@ class BuildError(FastlayerError):
 class RunFailedError(BuildError):
     """A RUN's process ended with a code other than 0; ``exit_code`` is that code.
 
-    ``output`` is the end of what the process wrote, where that is known.
+    ``output`` is the end of what the process wrote, where that is known; ``failed_id`` is what
+    ``fastlayer run`` takes for the tree that it left, empty where that was not kept.
     """
 
     output: bytes = b""
+    failed_id: str = ""
 
     def __init__(
         self,

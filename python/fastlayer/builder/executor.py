@@ -226,7 +226,8 @@ class Executor:
             reason = self._cache.miss_reason(prepared.parts, place) if use else None
             if reason is not None:
                 shown.status(f"not cached: {reason}")
-            return self._make(step, chain, prepared, place, shown)
+            told = self._explained(reason, place, use=use)
+            return self._make(step, chain, prepared, place, shown, told)
         except FastlayerError as error:
             placed = _placed(error, step)
             shown.failed(str(placed), canceled=isinstance(error, Interrupted))
@@ -246,6 +247,7 @@ class Executor:
         prepared: Prepared,
         place: str,
         shown: ReportedStep,
+        reason: str,
     ) -> _Made:
         with self._slots:
             self._check()
@@ -277,9 +279,23 @@ class Executor:
         )
         shown.done(added_bytes=layer.added_bytes)
         self._keep(
-            shown, step.instruction, step.place.line, cached=False, added_bytes=layer.added_bytes
+            shown,
+            step.instruction,
+            step.place.line,
+            cached=False,
+            added_bytes=layer.added_bytes,
+            reason=reason,
         )
         return made
+
+    def _explained(self, reason: str | None, place: str, *, use: bool) -> str:
+        """Why a step runs, with the build that it is compared with."""
+        last = self._cache.last_built(place)
+        if not (use and self._cache.use):
+            return "it was asked for"
+        if last is None or reason is None:
+            return "it was never built here before"
+        return f"{reason} since it was built at {last}"
 
     def _prepare(self, step: Step, chain: tuple[str, ...], shown: ReportedStep) -> Prepared:
         tree = self._cache.tree(chain)
@@ -301,9 +317,10 @@ class Executor:
         *,
         cached: bool,
         added_bytes: int = 0,
+        reason: str = "",
     ) -> None:
         self._reporter.keep(
-            StepResult(shown.name, instruction, line, cached, shown.seconds, added_bytes)
+            StepResult(shown.name, instruction, line, cached, shown.seconds, added_bytes, reason)
         )
 
 

@@ -31,6 +31,8 @@ class StepResult(Value, kw_only=False):
     seconds: float
     added_bytes: int
     """What it added to the store."""
+    reason: str = ""
+    """Why it ran; empty where it was cached."""
 
 
 class CheckReport(Value, kw_only=False):

@@ -64,7 +64,7 @@ class StepCache:
     ) -> None:
         self._store = store
         self._index = CacheIndex(path)
-        self._use = use
+        self.use = use
         self._strict = strict
         self._trees: dict[str, str] = {}
         self._used_keys: list[str] = []
@@ -93,14 +93,14 @@ class StepCache:
 
     def lookup(self, parts: KeyParts) -> StepRecord | None:
         """The record of this very step, if it may be used."""
-        if not self._use or parts.inputs is None:
+        if not self.use or parts.inputs is None:
             return None
         return self._usable(self._index.find(parts.key()))
 
     def may_match(self, parts: KeyParts) -> bool:
         """Whether some inputs could make :meth:`lookup` find a record of this step."""
         instruction = parts.fingerprints()["instruction"]
-        return self._use and self._index.has_any(parts.tree, instruction)
+        return self.use and self._index.has_any(parts.tree, instruction)
 
     def same_result(self, parts: KeyParts, tree: str) -> StepRecord | None:
         """An earlier run of the instruction, from the same tree to the same tree.
@@ -108,7 +108,7 @@ class StepCache:
         Early cut-off: other inputs or settings, same result. Only the same instruction counts, for
         trees are compared without times: ``RUN touch`` must not become the ``RUN true`` before it.
         """
-        if not self._use or self._strict:
+        if not self.use or self._strict:
             return None
         instruction = parts.fingerprints()["instruction"]
         return self._usable(self._index.find_result(parts.tree, instruction, tree))
@@ -136,7 +136,7 @@ class StepCache:
 
         ``None`` where there is none, or none may be used.
         """
-        last = self._index.last_at(place) if self._use else None
+        last = self._index.last_at(place) if self.use else None
         if last is None:
             return None
         now = parts.fingerprints()
@@ -146,6 +146,11 @@ class StepCache:
         if changed:
             return f"{', '.join(changed)} changed"
         return "its layer is no longer in the store"
+
+    def last_built(self, place: str) -> str | None:
+        """When the instruction was last built, RFC 3339; ``None`` where it never was."""
+        last = self._index.last_at(place)
+        return None if last is None else last.created
 
     def _usable(self, record: StepRecord | None) -> StepRecord | None:
         if record is None:

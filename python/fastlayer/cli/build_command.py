@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -43,7 +44,12 @@ def command(ctx: click.Context, /, context: str, **values: Any) -> None:
         from fastlayer.cli.location import open_store
 
         ctx.exit(show_check(check(source, store=open_store(ctx), **arguments), style))
-    result = _build(ctx, source, mode or "auto", arguments)
+    try:
+        result = _build(ctx, source, mode or "auto", arguments)
+    except RunFailedError as error:
+        if given.debug_shell and error.failed_id:
+            _open_shell(ctx, error.failed_id)
+        raise
     _tell(result, given)
 
 
@@ -96,6 +102,17 @@ def _build(
         shown.close()
 
 
+def _open_shell(ctx: click.Context, failed_id: str) -> None:
+    """Run the failed step's shell over what it left, on this terminal, until the user leaves it."""
+    root = () if ctx.obj is None else ("--root", str(ctx.obj))
+    terminal = "-it" if sys.stdin.isatty() else "-i"
+    click.echo(f"a shell in what the failed step left ({failed_id}):", err=True)
+    subprocess.run(
+        [sys.executable, "-m", "fastlayer.cli", *root, "run", "--rm", terminal, failed_id],
+        check=False,
+    )
+
+
 def _run_settings(given: BuildFlags) -> RunSettings:
     from fastlayer.builder import RunSettings
     from fastlayer.cli.container_request import read_size, read_ulimits
@@ -114,6 +131,10 @@ def _tell(result: BuildResult, given: BuildFlags) -> None:
     if given.metadata_file is not None:
         text = json.dumps(_metadata(result), indent=2, ensure_ascii=False) + "\n"
         _write("--metadata-file", given.metadata_file, text)
+    if given.explain:
+        for step in result.steps:
+            why = "cached" if step.cached else f"ran, for {step.reason}"
+            click.echo(f"line {step.line}: {step.instruction.splitlines()[0]}: {why}", err=True)
     if given.quiet and result.image_id is not None:
         click.echo(result.image_id)
 

@@ -71,6 +71,7 @@ class BuildFlags(Value):
     check: bool
     call: str
     explain: bool
+    debug_shell: bool
 
 
 def _only_false(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
@@ -144,6 +145,7 @@ _OPTIONS = (
         help="build, check, outline or targets; ,format=json prints JSON.",
     ),
     click.option("--explain", is_flag=True, help="Tell at the end why each step ran."),
+    click.option("--debug-shell", is_flag=True, help="Open a shell in what a failed RUN left."),
 )
 _HOLDING = (
     *(

@@ -56,6 +56,7 @@ def prune(ctx: click.Context, force: bool, everything: bool) -> None:
     from fastlayer.cli.location import open_store
     from fastlayer.container.registry import ContainerRegistry
     from fastlayer.image.catalog import ImageCatalog
+    from fastlayer.image.failed_steps import FailedSteps
 
     if not force and not click.confirm("This removes all build cache. Continue?", err=True):
         raise UsageError("nothing was removed", hint="give -f to prune without a question")
@@ -65,6 +66,8 @@ def prune(ctx: click.Context, force: bool, everything: bool) -> None:
         index = CacheIndex(store.root / CACHE_FILE)
         with contextlib.closing(index):
             index.forget([record.key for record in index.records()])
+
+    FailedSteps(store).forget()
 
     def keep() -> list[str]:
         needed = {*ImageCatalog(store).needed(), *ContainerRegistry(store.root).layers_in_use()}

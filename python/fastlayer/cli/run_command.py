@@ -17,6 +17,7 @@ from fastlayer.container.network import parse_extra_host
 from fastlayer.container.registry import Container
 from fastlayer.errors import ContainerError, FastlayerError, ImageNotFoundError, UsageError
 from fastlayer.image.catalog import ImageCatalog
+from fastlayer.image.failed_steps import FailedSteps
 from fastlayer.image.image import Image
 from fastlayer.oci.reference import fetch_hint
 from fastlayer.store import Store
@@ -91,7 +92,10 @@ def _run(store: Store, options: dict[str, object]) -> int:
     try:
         image = ImageCatalog(store).resolve(str(options["image"]))
     except ImageNotFoundError as error:
-        raise _not_in_store(error, str(options["image"])) from error
+        failed = FailedSteps(store).find(str(options["image"]))
+        if failed is None:
+            raise _not_in_store(error, str(options["image"])) from error
+        image = failed
     request = create_request(options)
     if request.ports and request.network != "none":
         click.echo(read.HOST_NETWORK_WARNING, err=True)

@@ -7,9 +7,12 @@ content of what is mounted. What it cannot depend on (proxies, cache mounts, sec
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from fastlayer.builder.graph import Place, PlannedMount, RunStep, Script
+from fastlayer.builder.history import timestamp
 from fastlayer.builder.state import StageState, clean_path
 from fastlayer.builder.steps.config_step import with_shell
 from fastlayer.builder.workplace import Performed, Prepared, Workplace
@@ -24,10 +27,12 @@ from fastlayer.dockerfile import (
     SecretMount,
     SshMount,
 )
-from fastlayer.errors import ContainerError, DockerfileError, RunFailedError
+from fastlayer.errors import ContainerError, DockerfileError, FastlayerError, RunFailedError
+from fastlayer.image.failed_steps import FailedSteps
 from fastlayer.oci import created_by
+from fastlayer.oci.config import RuntimeConfig, empty_config
 from fastlayer.oci.platform import Platform, host_platform
-from fastlayer.store import LayerInfo
+from fastlayer.store import LayerInfo, Store
 
 SCRIPT_DIRECTORY = "/dev/pipes"
 """Where a heredoc that is a script is mounted."""
@@ -163,10 +168,36 @@ def _perform(
             raise failure(step, error.exit_code, str(error)) from error
     try:
         if result.exit_code != 0:
-            raise failure(step, result.exit_code)
+            failed = failure(step, result.exit_code)
+            failed.failed_id = _keep_failed(step, chain, result.upper, workplace.store)
+            if failed.failed_id:
+                failed.hint = f"to look at what it left: fastlayer run -it {failed.failed_id} sh"
+            raise failed
         return workplace.store.diff_upper(chain, result.upper, adopt=True)
     finally:
         runner.discard(result)
+
+
+def _keep_failed(step: RunStep, chain: tuple[str, ...], upper: str, store: Store) -> str:
+    """Keep what a failed process left, with its environment; gives an id, empty where it cannot."""
+    shell = step.arguments[0] if step.arguments[0].startswith("/") else "/bin/sh"
+    section = RuntimeConfig(
+        user=step.user,
+        env=tuple(f"{name}={value}" for name, value in step.environment),
+        cmd=(shell if step.script is None else "/bin/sh",),
+        working_dir=step.working_directory,
+    )
+    try:
+        layer = store.diff_upper(chain, upper, adopt=True)
+        config = replace(
+            empty_config(step.platform),
+            config=section,
+            created=timestamp(time.time()),
+            diff_ids=(*chain, layer.diff_id),
+        )
+        return FailedSteps(store).keep(config)
+    except (FastlayerError, OSError):
+        return ""  # the failure itself is what counts
 
 
 def _command(instruction: Run) -> tuple[CommandLine, Script | None, str]:
