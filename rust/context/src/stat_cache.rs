@@ -9,7 +9,6 @@
 //! The file is a cache: one that is missing, cut, altered or of another version counts as empty.
 //! `docs/formats/stat-cache.md` has its layout.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -42,6 +41,9 @@ const FINE_TIMES: (u32, u32) = (6, 13);
 /// How often the cache is written before a row that nobody used is dropped.
 const MAX_AGE: u8 = 8;
 
+/// A place of the table without a row.
+const FREE: u32 = u32::MAX;
+
 const HAS_CONTENT: u32 = 1;
 const HAS_XATTRS: u32 = 2;
 
@@ -58,6 +60,9 @@ pub struct Known {
 #[derive(Debug)]
 pub struct StatCache {
     rows: Vec<u8>,
+    /// Numbers of rows by a hash of device and inode, with linear probing; [`FREE`] elsewhere. At
+    /// least half of it is free.
+    table: Vec<u32>,
     /// For each row, whether it was of use: then it stays.
     used: Vec<AtomicBool>,
     learned: BTreeMap<(u64, u64), Row>,
@@ -83,6 +88,7 @@ impl StatCache {
     pub fn empty() -> Self {
         Self {
             rows: Vec::new(),
+            table: Vec::new(),
             used: Vec::new(),
             learned: BTreeMap::new(),
             opened: now(),
@@ -173,6 +179,24 @@ impl StatCache {
         self.rows = rows;
         self.used.clear();
         self.used.resize_with(self.len(), AtomicBool::default);
+        self.table.clear();
+        self.table
+            .resize((self.len() * 2).next_power_of_two(), FREE);
+        for index in 0..self.len() {
+            let mut slot = self.first_slot(key_of(self.row(index)));
+            while self.table[slot] != FREE {
+                slot = (slot + 1) % self.table.len();
+            }
+            // The rows of a file of this many would take 350 GB.
+            self.table[slot] = u32::try_from(index).unwrap_or(FREE);
+        }
+    }
+
+    /// Where in the table to look for a key first. Inode numbers follow each other, so the
+    /// multiplication is needed to spread them.
+    fn first_slot(&self, (dev, ino): (u64, u64)) -> usize {
+        let hash = (ino ^ dev.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        usize::try_from(hash).unwrap_or(0) & (self.table.len() - 1)
     }
 
     fn row(&self, index: usize) -> &[u8] {
@@ -181,14 +205,16 @@ impl StatCache {
 
     /// The number of the row of this file.
     fn find(&self, key: (u64, u64)) -> Option<usize> {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = low.midpoint(high);
-            match key_of(self.row(middle)).cmp(&key) {
-                Ordering::Less => low = middle + 1,
-                Ordering::Greater => high = middle,
-                Ordering::Equal => return Some(middle),
+        if self.table.is_empty() {
+            return None;
+        }
+        let mut slot = self.first_slot(key);
+        while self.table[slot] != FREE {
+            let index = usize::try_from(self.table[slot]).ok()?;
+            if key_of(self.row(index)) == key {
+                return Some(index);
             }
+            slot = (slot + 1) % self.table.len();
         }
         None
     }
@@ -281,12 +307,13 @@ impl Row {
     }
 }
 
-/// The first `N` bytes; shorter input, which does not occur, is filled with zeros.
+/// The first `N` bytes; shorter input, which does not occur, counts as zeros.
+#[inline]
 fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    let mut filled = [0; N];
-    let length = bytes.len().min(N);
-    filled[..length].copy_from_slice(&bytes[..length]);
-    filled
+    match bytes.first_chunk() {
+        Some(chunk) => *chunk,
+        None => [0; N],
+    }
 }
 
 fn key_of(row: &[u8]) -> (u64, u64) {
@@ -326,7 +353,10 @@ fn checked_rows(mut bytes: Vec<u8>) -> Option<Vec<u8>> {
         && rows.len().is_multiple_of(ROW_SIZE)
         && count == (rows.len() / ROW_SIZE) as u64
         && header[16..] == checksum(&header[..16], rows);
-    is_ours.then(|| bytes.split_off(HEADER_SIZE))
+    is_ours.then(|| {
+        bytes.drain(..HEADER_SIZE);
+        bytes
+    })
 }
 
 fn checksum(start: &[u8], rows: &[u8]) -> [u8; 32] {

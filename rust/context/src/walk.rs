@@ -2,18 +2,19 @@
 //!
 //! Each job lists one directory into a slot of its own; the slots are put together in the order
 //! of path components at the end, so the result does not depend on who came first. Directories
-//! are opened by their whole path below the root, in which no link is followed: no descriptor is
-//! held while a directory waits, and depth has no limit.
+//! are opened below the one above them, which is kept open while they wait; deep down, where that
+//! would take too many descriptors, by their whole path below the root, in which no link is
+//! followed. So depth has no limit.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fastlayer_fs::filesystem::FileSystem;
 use fastlayer_fs::{Directory, EntryList, EntryName, Kind, Metadata, RootDir, xattr};
 use rustix::io::Errno;
 
-use crate::entry::{Entry, join_path};
+use crate::entry::{Entry, join_path, split_path};
 use crate::error::{Error, Result};
 use crate::hashing::{in_threads, keep_first};
 use crate::ignore::{IgnoreMatcher, MatchState};
@@ -25,6 +26,10 @@ const LOCAL_XATTRS: [&[u8]; 3] = [b"security.selinux", b"security.ima", b"securi
 
 /// Attributes that only the kernel of this machine understands.
 const LOCAL_XATTR_PREFIX: &[u8] = b"trusted.";
+
+/// Directories down to this depth are kept open while others below them wait. A thread works
+/// depth first, so it keeps one open for each level at most.
+const KEPT_OPEN: usize = 24;
 
 /// What a walk leaves out, and how it looks at what is left.
 pub(crate) struct Walker<'a> {
@@ -64,6 +69,9 @@ impl Verdict {
 
 struct Job {
     path: Vec<u8>,
+    /// The directory above it, if that is kept open, and how deep it is.
+    parent: Option<Arc<Directory>>,
+    depth: usize,
     /// The device that its parent's listing found it on.
     dev: u64,
     state: FilterState,
@@ -90,6 +98,8 @@ impl Walker<'_> {
     ) -> Result<Vec<Entry>> {
         let first = Job {
             path: start.path.clone(),
+            parent: None,
+            depth: 0,
             dev: start.metadata.dev,
             state,
             left_out,
@@ -143,7 +153,11 @@ impl Walker<'_> {
     /// The entries of one directory, and a job with a slot of its own for each directory among
     /// them.
     fn list(&self, job: &Job, slots: &AtomicUsize) -> Result<(Vec<Found>, Vec<Job>)> {
-        let directory = match self.root.directory().open_descendant(&job.path) {
+        let opened = match &job.parent {
+            Some(parent) => parent.open_child(split_path(&job.path).1),
+            None => self.root.directory().open_descendant(&job.path),
+        };
+        let directory = match opened {
             Err(error) if job.left_out && error.errno() == Some(Errno::ACCESS) => {
                 return Ok((Vec::new(), Vec::new()));
             }
@@ -151,11 +165,11 @@ impl Walker<'_> {
             Err(error) if is_gone(&error) && job.slot != 0 => {
                 return Ok((Vec::new(), Vec::new()));
             }
-            result => result?,
+            result => Arc::new(result?),
         };
-        let names = EntryList::read(&directory)
+        let names = EntryList::read(&*directory)
             .map_err(|errno| fastlayer_fs::Error::new("list", directory.path(), errno))?;
-        let trusted = self.trust.of(job.dev, || FileSystem::of(&directory));
+        let trusted = self.trust.of(job.dev, || FileSystem::of(&*directory));
         let (mut found, mut jobs) = (Vec::with_capacity(names.len()), Vec::new());
         let mut state = FilterState::default();
         for name in names.iter() {
@@ -167,6 +181,8 @@ impl Walker<'_> {
                 one.slot = Some(slot);
                 jobs.push(Job {
                     path: one.entry.path.clone(),
+                    parent: (job.depth < KEPT_OPEN).then(|| Arc::clone(&directory)),
+                    depth: job.depth + 1,
                     dev: one.entry.metadata.dev,
                     state: state.clone(),
                     left_out: one.left_out,

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{
     AtFlags, CWD, Mode, OFlags, RenameFlags, linkat, makedev, mkdirat, mknodat, openat, readlinkat,
@@ -275,13 +276,22 @@ pub(crate) fn component(name: &[u8]) -> rustix::io::Result<&[u8]> {
     Ok(name)
 }
 
+/// Set once the kernel has refused to link a descriptor by itself.
+static NEEDS_MAGIC_LINK: AtomicBool = AtomicBool::new(false);
+
 fn link_descriptor(fd: BorrowedFd<'_>, into: impl AsFd, name: &[u8]) -> rustix::io::Result<()> {
-    // AT_EMPTY_PATH would need CAP_DAC_READ_SEARCH on most kernels; the magic link does not.
-    let magic = format!("/proc/self/fd/{}", fd.as_raw_fd());
-    match linkat(CWD, magic.as_str(), &into, name, AtFlags::SYMLINK_FOLLOW) {
-        Err(Errno::NOENT) => linkat(fd, c"", &into, name, AtFlags::EMPTY_PATH),
-        result => result,
+    // It takes CAP_DAC_READ_SEARCH or a kernel of 2024; the magic link, which anybody may follow,
+    // takes twice the time.
+    if !NEEDS_MAGIC_LINK.load(Ordering::Relaxed) {
+        match linkat(fd, c"", &into, name, AtFlags::EMPTY_PATH) {
+            Err(Errno::NOENT | Errno::PERM | Errno::INVAL) => {}
+            result => return result,
+        }
     }
+    let magic = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    linkat(CWD, magic.as_str(), &into, name, AtFlags::SYMLINK_FOLLOW)?;
+    NEEDS_MAGIC_LINK.store(true, Ordering::Relaxed);
+    Ok(())
 }
 
 fn rename_by_link(

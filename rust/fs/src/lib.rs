@@ -5,7 +5,8 @@
 //! of the tree it was meant for. Names and link targets are bytes, not text.
 //!
 //! This crate knows nothing of layers, tars, hashes or overlay mounts. It prints nothing. `unsafe`
-//! is confined to [`map`], where a file is mapped into memory, and [`descriptor`].
+//! is confined to [`map`], where a file is mapped into memory, [`descriptor`], and `list_at`, which
+//! makes a system call that no library has.
 
 pub mod apply;
 pub mod copy;
@@ -25,6 +26,7 @@ pub mod sync;
 pub mod xattr;
 
 mod beneath;
+mod list_at;
 mod resolve;
 
 pub use apply::{Attributes, set_metadata};

@@ -1,7 +1,8 @@
 //! Extended attributes of open files, and of names that cannot be opened (links, devices, pipes).
 //!
 //! A name is reached as `/proc/self/fd/N/name` with the calls that do not follow a final link:
-//! the kernel has no `*at` form of these calls that is old enough to count on.
+//! only kernels since 6.13 have an `*at` form. It is used where there is one to ask whether a name
+//! has any, which is asked of every file, and whose answer is nearly always no.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -12,6 +13,8 @@ use rustix::fs::{
     lremovexattr, lsetxattr,
 };
 use rustix::io::{self, Errno};
+
+use crate::list_at;
 
 /// Attribute names and values, sorted by name.
 pub type Attributes = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -33,6 +36,9 @@ pub fn all(fd: impl AsFd) -> io::Result<Attributes> {
 
 /// All attributes of `name` in `directory`, not following a link.
 pub fn all_of_child(directory: impl AsFd, name: &[u8]) -> io::Result<Attributes> {
+    if list_at::is_empty(directory.as_fd(), name)? {
+        return Ok(Attributes::new());
+    }
     let path = child_path(directory.as_fd(), name);
     collect(
         |buffer| llistxattr(path.as_slice(), buffer),
@@ -42,6 +48,9 @@ pub fn all_of_child(directory: impl AsFd, name: &[u8]) -> io::Result<Attributes>
 
 /// True when `name` in `directory` has any attribute; one call, for walks where few have.
 pub fn child_has_any(directory: impl AsFd, name: &[u8]) -> io::Result<bool> {
+    if list_at::is_empty(directory.as_fd(), name)? {
+        return Ok(false);
+    }
     let path = child_path(directory.as_fd(), name);
     let mut buffer = [0_u8; FIRST_SIZE];
     match llistxattr(path.as_slice(), &mut buffer) {

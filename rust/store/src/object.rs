@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::sync::OnceLock;
 
 use fastlayer_fs::{Directory, Metadata, Published, TemporaryFile};
 use rustix::fs::{Gid, Mode, Timespec, Timestamps, Uid, fchmod, fchown, futimens};
@@ -43,7 +44,8 @@ impl Birth {
 
     /// The caller's own ids need no call, and other ids may be out of reach without privilege: a
     /// checkout compares what the inode has, so a wrong owner costs a copy and nothing else.
-    fn apply(self, file: &File) {
+    /// `made` is the mode that the file was opened with.
+    fn apply(self, file: &File, made: u32) {
         let own = rustix::process::geteuid().as_raw() == self.uid
             && rustix::process::getegid().as_raw() == self.gid;
         if !own {
@@ -54,7 +56,9 @@ impl Birth {
             );
         }
         // After the owner, whose change clears the set-user-id bit.
-        let _ = fchmod(file, Mode::from_raw_mode(self.mode));
+        if made != self.mode || self.mode & umask() != 0 || !own {
+            let _ = fchmod(file, Mode::from_raw_mode(self.mode));
+        }
         let time = Timespec {
             tv_sec: self.seconds,
             tv_nsec: i64::from(self.nanoseconds),
@@ -65,6 +69,18 @@ impl Birth {
         };
         let _ = futimens(file, &times);
     }
+}
+
+/// The process's umask, read once. Where it changes meanwhile, objects are born with a mode that
+/// their checkouts do not take for the right one: that costs copies and nothing else.
+fn umask() -> u32 {
+    static UMASK: OnceLock<u32> = OnceLock::new();
+    *UMASK.get_or_init(|| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let digits = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+        let mask = digits.map(|digits| u32::from_str_radix(digits.trim(), 8));
+        mask.and_then(Result::ok).unwrap_or(0o777)
+    })
 }
 
 impl Store {
@@ -112,7 +128,7 @@ impl Store {
         if self.has_object(id)? {
             return Ok(false);
         }
-        let mut writer = ObjectWriter::new(self)?;
+        let mut writer = ObjectWriter::new(self, birth.mode)?;
         writer.write(bytes)?;
         writer.publish_new(self, id, birth)
     }
@@ -135,16 +151,21 @@ impl Store {
 pub(crate) struct ObjectWriter<'store> {
     file: TemporaryFile<'store>,
     staging: &'store Directory,
+    /// The mode that the file was opened with.
+    mode: u32,
     /// Zeros at the end that are not written yet: a hole, unless something follows.
     hole: u64,
 }
 
 impl<'store> ObjectWriter<'store> {
-    pub(crate) fn new(store: &'store Store) -> Result<Self> {
+    /// `mode` is what the object is expected to be born with.
+    pub(crate) fn new(store: &'store Store, mode: u32) -> Result<Self> {
         let staging = store.staging();
+        let mode = mode & 0o777;
         Ok(Self {
-            file: TemporaryFile::new_in(staging, 0o600)?,
+            file: TemporaryFile::new_in(staging, mode)?,
             staging,
+            mode,
             hole: 0,
         })
     }
@@ -195,7 +216,7 @@ impl<'store> ObjectWriter<'store> {
             let result = end.and_then(|end| file.set_len(end));
             result.map_err(|source| self.failed(source))?;
         }
-        birth.apply(self.file.file());
+        birth.apply(self.file.file(), self.mode);
         let shard = store.unsynced().objects.ensured(id.as_bytes()[0])?;
         let published = self.file.publish(shard, &file_name(id.as_bytes()))?;
         Ok(published == Published::New)

@@ -33,7 +33,7 @@ impl<'a> SparseContent<'a> {
         Ok(Self {
             store,
             cancel,
-            writer: ObjectWriter::new(store)?,
+            writer: ObjectWriter::new(store, 0o600)?,
             hasher: ContentHasher::new(),
             stored: 0,
         })

@@ -358,7 +358,7 @@ impl Work<'_> {
         let mut hasher = ContentHasher::new();
         let mut writer = match adopt {
             true => None,
-            false => Some(ObjectWriter::new(&store)?),
+            false => Some(ObjectWriter::new(&store, birth.mode)?),
         };
         let count = self
             .copy(file, size, |bytes| {
@@ -384,7 +384,7 @@ impl Work<'_> {
     fn stream(&mut self, birth: Birth, pieces: &Receiver<Vec<u8>>) -> Result<()> {
         let store = self.context.store.clone();
         let mut hasher = ContentHasher::new();
-        let mut writer = ObjectWriter::new(&store)?;
+        let mut writer = ObjectWriter::new(&store, birth.mode)?;
         let mut size = 0;
         for piece in pieces {
             check_cancelled(&self.context.cancel)?;

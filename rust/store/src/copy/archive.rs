@@ -55,7 +55,7 @@ fn open(store: &Store, item: &Item) -> Result<Option<File>> {
         return Ok(None);
     }
     match &item.body {
-        Body::Context { context, path, .. } => Ok(Some(context.open(path)?)),
+        Body::Context { context, top, .. } => Ok(Some(context.open(&item.path_below(top))?)),
         Body::Local { path } => File::open(path)
             .map(Some)
             .map_err(|source| Error::io(path.display(), source)),
@@ -111,7 +111,7 @@ fn unpack(store: &Store, name: &[u8], file: File, options: &WriterOptions) -> Re
     }
     let view = store.tree_view(&[info.diff_id])?;
     let mut items = vec![Item::new(Kind::Directory, 0o755)];
-    items.extend(TreeSource::of_archive(store, &view).subtree(b"")?);
+    TreeSource::of_archive(store, &view).subtree(b"", &mut items)?;
     Ok(items)
 }
 

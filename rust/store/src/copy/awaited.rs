@@ -27,14 +27,14 @@ impl Awaited {
     pub(super) fn push(&mut self, item: &Item) -> Option<usize> {
         let Body::Context {
             context,
-            path,
+            top,
             metadata,
         } = &item.body
         else {
             return None;
         };
         let entry = Entry {
-            path: path.clone(),
+            path: item.path_below(top),
             metadata: *metadata,
             link: Vec::new(),
             xattrs: item.xattrs.clone(),

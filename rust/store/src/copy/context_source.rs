@@ -30,7 +30,8 @@ impl<'a> ContextSource<'a> {
         }
     }
 
-    fn item(&self, entry: Entry, relative: Vec<u8>) -> Option<Item> {
+    /// The item of an entry at `relative` below `top`.
+    fn item(&self, entry: Entry, top: &Arc<[u8]>, relative: Vec<u8>) -> Option<Item> {
         let metadata = entry.metadata;
         let kind = match metadata.kind {
             FileKind::File => Kind::File,
@@ -56,7 +57,7 @@ impl<'a> ContextSource<'a> {
             let context = Arc::clone(self.context);
             item.body = Body::Context {
                 context,
-                path: entry.path,
+                top: Arc::clone(top),
                 metadata,
             };
         }
@@ -91,11 +92,14 @@ impl SourceTree for ContextSource<'_> {
         }
         self.look_into(&mut entries)?;
         let [entry] = entries;
-        Ok(self.item(entry, Vec::new()).map(|item| (real_path, item)))
+        let top = Arc::from(real_path.as_slice());
+        let item = self.item(entry, &top, Vec::new());
+        Ok(item.map(|item| (real_path, item)))
     }
 
     fn list(&self, path: &[u8]) -> Result<Vec<Item>> {
-        let mut items = self.subtree(path)?;
+        let mut items = Vec::new();
+        self.subtree(path, &mut items)?;
         items.retain(|item| !item.relative.contains(&b'/'));
         Ok(items)
     }
@@ -105,7 +109,7 @@ impl SourceTree for ContextSource<'_> {
         Ok(Some(self.context.glob(&pattern.components.join(&b'/'))?))
     }
 
-    fn subtree(&self, path: &[u8]) -> Result<Vec<Item>> {
+    fn subtree(&self, path: &[u8], items: &mut Vec<Item>) -> Result<()> {
         let mut walk = self
             .context
             .walk(path, WalkOptions::default(), self.cancel)?;
@@ -115,12 +119,14 @@ impl SourceTree for ContextSource<'_> {
         } else {
             join(path, b"").len()
         };
-        let mut items = Vec::with_capacity(walk.entries.len());
-        for entry in walk.entries {
-            let relative = entry.path[skip..].to_vec();
-            items.extend(self.item(entry, relative));
+        let top = Arc::from(path);
+        items.reserve(walk.entries.len());
+        for mut entry in walk.entries {
+            let mut relative = std::mem::take(&mut entry.path);
+            relative.drain(..skip);
+            items.extend(self.item(entry, &top, relative));
         }
-        Ok(items)
+        Ok(())
     }
 }
 

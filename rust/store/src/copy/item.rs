@@ -9,6 +9,7 @@ use fastlayer_tar::{Entry, EntryKind, Timestamp};
 use crate::digest::ContentId;
 use crate::file_source::FileSource;
 use crate::index::Kind;
+use crate::tree::join;
 
 /// One path of a source.
 #[derive(Clone, Debug)]
@@ -37,10 +38,10 @@ pub(super) struct Item {
 pub(super) enum Body {
     /// It has none.
     None,
-    /// A file of the build context, by its path there.
+    /// A file of the build context: `relative` below `top` there.
     Context {
         context: Arc<Context>,
-        path: Vec<u8>,
+        top: Arc<[u8]>,
         metadata: fastlayer_fs::Metadata,
     },
     /// A content of the store.
@@ -79,6 +80,14 @@ impl Item {
             awaited: None,
             body: Body::None,
         }
+    }
+
+    /// The item's path in its source, where the match that it belongs to is at `top`.
+    pub(super) fn path_below(&self, top: &[u8]) -> Vec<u8> {
+        if self.relative.is_empty() {
+            return top.to_vec();
+        }
+        join(top, &self.relative)
     }
 
     pub(super) fn is_directory(&self) -> bool {

@@ -21,8 +21,8 @@ pub(super) trait SourceTree {
     fn glob(&self, _word: &[u8]) -> Result<Option<Vec<Vec<u8>>>> {
         Ok(None)
     }
-    /// All below the directory at `path`, relative to it, each directory before its children.
-    fn subtree(&self, path: &[u8]) -> Result<Vec<Item>>;
+    /// Adds all below the directory at `path`, relative to it, each directory before its children.
+    fn subtree(&self, path: &[u8], items: &mut Vec<Item>) -> Result<()>;
 }
 
 /// Selects from one source.
@@ -119,15 +119,11 @@ impl Selector<'_> {
             return Ok(None);
         };
         let name = fastlayer_tar::path::split(path).map_or(&b""[..], |(_, name)| name);
-        let mut items = Vec::new();
         let is_directory = item.is_directory();
-        let below = if is_directory {
-            self.tree.subtree(&real_path)?
-        } else {
-            Vec::new()
-        };
-        items.push(item);
-        items.extend(below);
+        let mut items = vec![item];
+        if is_directory {
+            self.tree.subtree(&real_path, &mut items)?;
+        }
         let parents = self.parent_items(path, pivot)?;
         let mut found = Match {
             name: name.to_vec(),

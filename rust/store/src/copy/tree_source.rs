@@ -90,12 +90,11 @@ impl SourceTree for TreeSource<'_> {
             .collect()
     }
 
-    fn subtree(&self, path: &[u8]) -> Result<Vec<Item>> {
+    fn subtree(&self, path: &[u8], items: &mut Vec<Item>) -> Result<()> {
         let Some(node) = self.view.get(path)? else {
-            return Ok(Vec::new());
+            return Ok(());
         };
         let skip = if path.is_empty() { 0 } else { path.len() + 1 };
-        let mut items = Vec::new();
         for visit in self.view.walk_from(node).skip(1) {
             let node = visit?.node;
             if self.explicit_only && node.row().1.implicit() {
@@ -103,6 +102,6 @@ impl SourceTree for TreeSource<'_> {
             }
             items.push(self.item(&node, node.path()[skip..].to_vec())?);
         }
-        Ok(items)
+        Ok(())
     }
 }

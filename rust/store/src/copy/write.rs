@@ -10,9 +10,8 @@ use fastlayer_fs::Directory;
 use fastlayer_tar::EntryKind;
 
 use super::awaited::Awaited;
-use super::item::Body;
+use super::item::{Body, Item};
 use super::place::{PathKey, Planned};
-use crate::digest::ContentId;
 use crate::error::{Error, Result};
 use crate::file_source::{Adoption, FileSource, PathSource, Report};
 use crate::index::Kind;
@@ -51,7 +50,7 @@ pub(super) fn write_layer(
         }
         if planned.item.kind == Kind::File {
             let report = planned.item.awaited.map(|number| awaited.report(number));
-            let source = roots.source(planned.item.body, planned.item.content, report)?;
+            let source = roots.source(&planned.item, report)?;
             writer.file(&entry, source)?;
         } else {
             writer.other(&entry)?;
@@ -79,16 +78,12 @@ struct ContextRoots {
 }
 
 impl ContextRoots {
-    fn source(
-        &mut self,
-        body: Body,
-        content: Option<ContentId>,
-        report: Option<Report>,
-    ) -> Result<FileSource> {
-        let (directory, path, expected) = match body {
+    fn source(&mut self, item: &Item, report: Option<Report>) -> Result<FileSource> {
+        let content = item.content;
+        let (directory, path, expected) = match &item.body {
             Body::None => return Ok(FileSource::Bytes(Vec::new())),
             Body::Bytes(bytes) => return Ok(FileSource::Bytes(bytes.to_vec())),
-            Body::Stored(source) => return Ok(source),
+            Body::Stored(source) => return Ok(source.clone()),
             Body::Local { path } => {
                 let failed = || Error::source(path.as_os_str().as_bytes(), "is not a file");
                 let name = path.file_name().ok_or_else(failed)?.as_bytes().to_vec();
@@ -101,9 +96,9 @@ impl ContextRoots {
             }
             Body::Context {
                 context,
-                path,
+                top,
                 metadata,
-            } => (self.root(&context)?, path, metadata),
+            } => (self.root(context)?, item.path_below(top), *metadata),
         };
         Ok(FileSource::Path(PathSource {
             directory,
