@@ -22,6 +22,9 @@ from fastlayer.value import Value
 BUSY_SECONDS = 30.0
 """How long a write waits for another process."""
 
+USED_PRECISION = 600.0
+"""How exactly it is known when a record was used last, in seconds."""
+
 SCHEMA_VERSION = 2
 
 _SCHEMA = """
@@ -165,10 +168,15 @@ class CacheIndex:
             )
 
     def touch(self, keys: list[str], chains: list[str]) -> None:
-        """Note that records and chains were used just now."""
+        """Note that records and chains were used just now, within :data:`USED_PRECISION`.
+
+        A build that finds everything, and soon again, so writes nothing.
+        """
+        now = time.time()
+        keys = self._used_before(now - USED_PRECISION, "step", "key", keys)
+        chains = self._used_before(now - USED_PRECISION, "chain_tree", "chain", chains)
         if not keys and not chains:
             return
-        now = time.time()
         with self._write() as connection:
             connection.executemany(
                 "UPDATE step SET used = ? WHERE key = ?", [(now, key) for key in keys]
@@ -177,6 +185,12 @@ class CacheIndex:
                 "UPDATE chain_tree SET used = ? WHERE chain = ?",
                 [(now, chain) for chain in chains],
             )
+
+    def _used_before(self, moment: float, table: str, column: str, names: list[str]) -> list[str]:
+        query = f"SELECT 1 FROM {table} WHERE {column} = ? AND used < ?"
+        with self._lock:
+            find = self._connection.execute
+            return [name for name in names if find(query, (name, moment)).fetchone() is not None]
 
     def tree_of(self, chain: str) -> str | None:
         """The tree id remembered for a chain's name."""

@@ -36,6 +36,8 @@ impl Store {
         progress: &mut dyn FnMut(&'static str),
     ) -> Result<Vec<Problem>> {
         let _lease = self.lease()?;
+        // What is on disk is to be checked, not what was opened before.
+        self.indexes().forget();
         let mut check = Check {
             store: self,
             cancel,

@@ -62,6 +62,9 @@ impl Store {
     pub fn tree_index(&self, diff_id: &DiffId) -> Result<TreeIndex> {
         self.name_layer(diff_id)?;
         let name = diff_id.hex();
+        if let Some(index) = self.known_index(diff_id, name.as_bytes())? {
+            return Ok(index);
+        }
         for area in [self.durable(), self.unsynced(), self.durable()] {
             match area.trees.open_file(name.as_bytes()) {
                 Err(error) if error.is_not_found() => continue,
@@ -69,6 +72,7 @@ impl Store {
                 Ok(file) => {
                     let path = area.trees.path_to(name.as_bytes());
                     if let Ok(index) = TreeIndex::new(Map::of(&file, &path)?) {
+                        self.indexes().keep(diff_id, &index);
                         return Ok(index);
                     }
                     crate::area::remove(&area.trees, name.as_bytes())?;
@@ -76,6 +80,19 @@ impl Store {
             }
         }
         crate::rebuild::tree_index(self, diff_id)
+    }
+
+    /// An index that was opened before, unless the layer is gone since then.
+    fn known_index(&self, diff_id: &DiffId, name: &[u8]) -> Result<Option<TreeIndex>> {
+        let Some(index) = self.indexes().find(diff_id) else {
+            return Ok(None);
+        };
+        for area in [self.durable(), self.unsynced(), self.durable()] {
+            if area.trees.find_child(name)?.is_some() {
+                return Ok(Some(index));
+            }
+        }
+        Ok(None)
     }
 
     /// Stores a layer's tree index unless it is there; gives the bytes added.

@@ -15,6 +15,7 @@ mod contents;
 mod hashing;
 mod indexing;
 mod kept_blob;
+mod open_indexes;
 mod pipeline;
 mod read;
 mod rebuild;

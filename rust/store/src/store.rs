@@ -30,6 +30,7 @@ use rustix::process::geteuid;
 use crate::area::Area;
 use crate::error::{Error, Result};
 use crate::lease::Leases;
+use crate::open_indexes::OpenIndexes;
 
 /// Version of the store's layout; another one is refused.
 pub const STORE_VERSION: u64 = 1;
@@ -74,6 +75,7 @@ struct Inner {
     staging: Directory,
     trash: Directory,
     checkouts: Directory,
+    indexes: OpenIndexes,
     token: String,
     leases: Leases,
     /// Says that a process uses this token's area; held shared for the life of the store.
@@ -123,6 +125,7 @@ impl Store {
                     .ensure_child(b"sha256", PRIVATE)?,
                 staging: root.ensure_child(b"staging", PRIVATE)?,
                 checkouts: root.ensure_child(b"checkouts", PRIVATE)?,
+                indexes: OpenIndexes::default(),
                 locks,
                 trash,
                 root,
@@ -183,6 +186,10 @@ impl Store {
 
     pub(crate) fn durable(&self) -> &Area {
         &self.inner.durable
+    }
+
+    pub(crate) fn indexes(&self) -> &OpenIndexes {
+        &self.inner.indexes
     }
 
     pub(crate) fn unsynced(&self) -> &Area {
