@@ -87,3 +87,58 @@ def test_findings_that_are_errors_and_a_base_that_sets_variables(workshop: Works
         workshop.context, store=workshop.store, dockerfile=b"FROM base\nWORKDIR $SET\nCMD echo\n"
     )
     assert report.result.findings == ()
+
+
+ASKED = """\
+# VERSION of all of it
+ARG VERSION=1
+ARG OTHER=x
+# base the common part
+FROM alpine:$VERSION AS base
+ARG PLACE=/opt
+RUN --mount=type=secret,id=token,required --mount=type=ssh true
+FROM scratch AS unused
+ARG HIDDEN
+FROM base
+COPY --from=base /a /b
+RUN --mount=type=secret,target=/x/netrc --mount=type=ssh,id=git,required true
+"""
+
+
+def test_targets_and_outline(workshop: Workshop) -> None:
+    workshop.write({"Dockerfile": ASKED})
+    command = workshop.command()
+    assert command.text("build", "--call=targets", workshop.context).splitlines() == [
+        "TARGET       DESCRIPTION",
+        "base         the common part",
+        "unused",
+        "(default)",
+    ]
+    told = command.text("build", "--call=outline", "--build-arg=PLACE=/x", workshop.context)
+    assert told.splitlines() == [
+        "",
+        "BUILD ARG    VALUE    DESCRIPTION",
+        "VERSION      1        of all of it",
+        "PLACE        /x",
+        "",
+        "SECRET    REQUIRED",
+        "token     true",
+        "netrc",
+        "",
+        "SSH        REQUIRED",
+        "default",
+        "git        true",
+    ]
+    named = command.text("build", "--call=outline,format=json", "--target=base", workshop.context)
+    assert json.loads(named) == {
+        "name": "base",
+        "description": "the common part",
+        "args": [
+            {"name": "VERSION", "value": "1", "description": "of all of it"},
+            {"name": "PLACE", "value": "/opt", "description": ""},
+        ],
+        "secrets": [{"name": "token", "required": True}],
+        "ssh": [{"name": "default", "required": False}],
+    }
+    done = command.run("build", "--call=outline", "--target=no", workshop.context, check=False)
+    assert "error: Dockerfile: there is no stage no" in done.stderr.decode()

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from fastlayer.builder.job import BuildArguments, build, check
+from fastlayer.builder.job import BuildArguments, build, check, read_dockerfile
 from fastlayer.builder.options import RunSettings
 from fastlayer.builder.output import Output, parse_output
 from fastlayer.builder.result import BuildResult, StepResult
@@ -20,4 +20,5 @@ __all__ = [
     "build",
     "check",
     "parse_output",
+    "read_dockerfile",
 ]

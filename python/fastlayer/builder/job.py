@@ -27,7 +27,7 @@ from fastlayer.builder.remote_files import RemoteFiles
 from fastlayer.builder.reporter import Reporter
 from fastlayer.builder.result import BuildResult, CheckReport, StageResult
 from fastlayer.cache.policy import StepCache
-from fastlayer.dockerfile import parse
+from fastlayer.dockerfile import Dockerfile, parse
 from fastlayer.dockerfile.lint import check_data
 from fastlayer.errors import BuildError, ImageNotFoundError, RunFailedError, UsageError
 from fastlayer.image.catalog import ImageCatalog
@@ -162,6 +162,25 @@ def check(
         return work.check()
 
 
+def read_dockerfile(
+    context: str | os.PathLike[str] | BinaryIO | None,
+    *,
+    store: Store | None = None,
+    **arguments: Unpack[BuildArguments],
+) -> Dockerfile:
+    """The parsed Dockerfile that :func:`build` would build with these arguments.
+
+    Raises
+    ------
+    DockerfileError
+        It is wrong.
+    ContextError
+        The context or the Dockerfile cannot be read.
+    """
+    with _opened(context, store, None, _options(arguments), arguments) as work:
+        return work.parsed()
+
+
 @contextlib.contextmanager
 def _opened(
     context: str | os.PathLike[str] | BinaryIO | None,
@@ -218,7 +237,7 @@ class _Build:
         shown = self._reporter.step(f"[internal] load build definition from {self._text.name}")
         shown.status("transferring dockerfile:", len(self._text.data))
         try:
-            dockerfile = parse(self._text.data, file=self._text.name)
+            dockerfile = self.parsed()
             plan = make_plan(dockerfile, self._options, self._base_image)
             checked = check_build(dockerfile, self._options, self._catalog, self._context)
         except BaseException as error:
@@ -231,6 +250,10 @@ class _Build:
             for finding in checked.findings
         ]
         return plan
+
+    def parsed(self) -> Dockerfile:
+        """The Dockerfile."""
+        return parse(self._text.data, file=self._text.name)
 
     def check(self) -> CheckReport:
         """Check the Dockerfile only."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -12,8 +13,9 @@ from fastlayer.errors import UsageError
 if TYPE_CHECKING:
     from fastlayer.builder.result import CheckReport
     from fastlayer.dockerfile.lint import Finding
+    from fastlayer.dockerfile.outline import Outline, Target
 
-CALLS = ("build", "check")
+CALLS = ("build", "check", "outline", "targets")
 """What ``--call`` takes."""
 
 FORMATS = ("text", "json")
@@ -60,6 +62,65 @@ def show_check(report: CheckReport, style: str) -> int:
     several = "warning has" if len(findings) == 1 else "warnings have"
     click.echo(f"Check complete, {len(findings)} {several} been found!")
     return 1
+
+
+def show_targets(found: Sequence[Target], style: str) -> None:
+    """Print the stages that can be built."""
+    if style == "json":
+        document = [
+            {"name": one.name, "default": one.is_default, "description": one.description}
+            for one in found
+        ]
+        click.echo(json.dumps({"targets": document}, indent=2, ensure_ascii=False))
+        return
+    rows = [("TARGET", "DESCRIPTION")]
+    for one in found:
+        default = "(default)" if one.is_default else ""
+        rows.append((f"{one.name} {default}".strip(), one.description))
+    click.echo(_table(rows))
+
+
+def show_outline(found: Outline, style: str) -> None:
+    """Print what a target takes from outside."""
+    if style == "json":
+        click.echo(json.dumps(_outline_document(found), indent=2, ensure_ascii=False))
+        return
+    if found.target.name:
+        click.echo(f"TARGET:      {found.target.name}")
+    if found.target.description:
+        click.echo(f"DESCRIPTION: {found.target.description}")
+    parts = []
+    if found.arguments:
+        rows = [(one.name, one.value, one.description) for one in found.arguments]
+        parts.append(_table([("BUILD ARG", "VALUE", "DESCRIPTION"), *rows]))
+    for title, needs in (("SECRET", found.secrets), ("SSH", found.agents)):
+        if needs:
+            shown = [(one.id, "true" if one.required else "") for one in needs]
+            parts.append(_table([(title, "REQUIRED"), *shown]))
+    for part in parts:
+        click.echo("\n" + part)
+
+
+def _outline_document(found: Outline) -> dict[str, object]:
+    return {
+        "name": found.target.name,
+        "description": found.target.description,
+        "args": [
+            {"name": one.name, "value": one.value, "description": one.description}
+            for one in found.arguments
+        ],
+        "secrets": [{"name": one.id, "required": one.required} for one in found.secrets],
+        "ssh": [{"name": one.id, "required": one.required} for one in found.agents],
+    }
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
+    """Columns with four blanks between them, as docker prints these."""
+    widths = [max(map(len, column)) + 4 for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
 
 
 def _check_document(report: CheckReport) -> dict[str, object]:

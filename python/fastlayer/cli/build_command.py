@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from fastlayer.cli import build_inputs
-from fastlayer.cli.build_call import parse_call, show_check
+from fastlayer.cli.build_call import parse_call
 from fastlayer.cli.build_flags import BuildFlags, flags
 from fastlayer.cli.go_flags import GoCommand
 from fastlayer.errors import FastlayerError, RunFailedError, UsageError
@@ -39,11 +39,8 @@ def command(ctx: click.Context, /, context: str, **values: Any) -> None:
     arguments = _arguments(given)
     arguments["dockerfile"] = dockerfile
     call, style = parse_call("check" if given.check else given.call)
-    if call == "check":
-        from fastlayer.builder import check
-        from fastlayer.cli.location import open_store
-
-        ctx.exit(show_check(check(source, store=open_store(ctx), **arguments), style))
+    if call != "build":
+        ctx.exit(_call(ctx, call, style, source, arguments))
     try:
         result = _build(ctx, source, mode or "auto", arguments)
     except RunFailedError as error:
@@ -51,6 +48,27 @@ def command(ctx: click.Context, /, context: str, **values: Any) -> None:
             _open_shell(ctx, error.failed_id)
         raise
     _tell(result, given)
+
+
+def _call(
+    ctx: click.Context, call: str, style: str, source: str | BinaryIO, arguments: BuildArguments
+) -> int:
+    """Tell of the Dockerfile what was asked; gives the exit code."""
+    from fastlayer.builder import check, read_dockerfile
+    from fastlayer.cli import build_call
+    from fastlayer.cli.location import open_store
+    from fastlayer.dockerfile.outline import outline, targets
+
+    store = open_store(ctx)
+    if call == "check":
+        return build_call.show_check(check(source, store=store, **arguments), style)
+    dockerfile = read_dockerfile(source, store=store, **arguments)
+    if call == "targets":
+        build_call.show_targets(targets(dockerfile), style)
+    else:
+        found = outline(dockerfile, arguments["target"], arguments["build_args"])
+        build_call.show_outline(found, style)
+    return 0
 
 
 def _arguments(given: BuildFlags) -> BuildArguments:
