@@ -95,6 +95,16 @@ pub fn io(py: Python<'_>, message: &str, errno: Option<i32>) -> PyErr {
         }
         _ => None,
     };
+    io_with_hint(py, message, errno, hint)
+}
+
+/// As [`io`], where more is known than the number.
+pub fn io_with_hint(
+    py: Python<'_>,
+    message: &str,
+    errno: Option<i32>,
+    hint: Option<&str>,
+) -> PyErr {
     let attribute = errno.map(|number| {
         let value = number.into_pyobject(py).map(Bound::into_any).ok();
         ("errno", value)

@@ -17,7 +17,14 @@ use crate::errors;
 pub struct MountNamespace(fastlayer_sandbox::MountNamespace);
 
 fn convert(py: Python<'_>, error: SandboxError) -> PyErr {
-    errors::io(py, &error.to_string(), error.errno())
+    let message = error.to_string();
+    // What the kernel writes where the upper is on overlay, or has no extended attributes.
+    if message.contains("not supported as upperdir") {
+        let hint = "the store's file system cannot hold writable layers: name a store on ext4, \
+                    XFS, btrfs or tmpfs with --root";
+        return errors::io_with_hint(py, &message, error.errno(), Some(hint));
+    }
+    errors::io(py, &message, error.errno())
 }
 
 #[pymethods]
