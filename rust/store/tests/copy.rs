@@ -480,6 +480,27 @@ fn archives_are_unpacked_by_content() {
 }
 
 #[test]
+fn files_of_two_archives_are_never_one_file() {
+    let copy = Copy::new(&[], &[]);
+    let cancel = std::sync::atomic::AtomicBool::new(false);
+    for (name, line) in [("one.tar", "f a 1"), ("two.tar", "f b 2")] {
+        let info = copy.fixture.layer_info(&[line]);
+        let mut bytes = Vec::new();
+        copy.fixture
+            .store
+            .write_tar(&info.diff_id, &mut bytes, &cancel)
+            .unwrap();
+        std::fs::write(copy.fixture.path("context").join(name), bytes).unwrap();
+    }
+    let mut operation = copy.operation(&["*.tar"], "/x/");
+    operation.unpack = true;
+    check(
+        copy.layer(&operation),
+        &["x: d 755 0:0", "x/a: f 644 0:0 1", "x/b: f 644 0:0 2"],
+    );
+}
+
+#[test]
 fn the_key_is_the_content_and_not_the_time() {
     let copy = Copy::new(&["src/a = 1", "src/d/b = 2"], &[]);
     let operation = copy.operation(&["src"], "/x");

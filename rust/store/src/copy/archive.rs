@@ -30,7 +30,7 @@ pub(super) fn unpack_all(
     matches: &mut [Match],
     options: &WriterOptions,
 ) -> Result<()> {
-    for found in matches {
+    for (number, found) in matches.iter_mut().enumerate() {
         check_cancelled(&options.cancel)?;
         if let Some(CopySource::File { unpack: false, .. }) = sources.get(found.source) {
             continue;
@@ -43,6 +43,8 @@ pub(super) fn unpack_all(
         };
         if is_archive(&mut file)? {
             found.items = unpack(store, &found.name, file, options)?;
+            // Each archive counts its files anew: those of two of them are never one file.
+            found.source = sources.len() + number;
             found.replaces = true;
         }
     }
