@@ -35,7 +35,8 @@ def kaniko_cases() -> list[BuildCase]:
     document = json.loads((folder / "CASES.json").read_text())
     fork = document["fork_extra"]
     cases = _cases("kaniko", folder, document)
-    cases += _cases("fork", folder / "fork-extra", {**document, **fork})
+    both = {key: {**document[key], **fork.get(key, {})} for key in ("build_args", "env", "flags")}
+    cases += _cases("fork", folder / "fork-extra", {**document, **both})
     return cases
 
 
