@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
+import os
 import random
 import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.support.base import EPOCH
 from tests.support.command import Command
+
+if TYPE_CHECKING:
+    from fastlayer.store import Store
 
 OPERATIONS = ("import", "build", "commit", "save", "load", "prune")
 
@@ -123,14 +127,33 @@ def archive_of(name: str, *layers: bytes) -> bytes:
     return tar_of(old_docker_archive(config_of(*layers), *layers, tags=[f"{name}:latest"]))
 
 
-def saved(command: Command, name: str) -> str:
-    """What the bytes of an image hash to, read through the whole store."""
-    done = command.run("save", "--compression", "none", name)
-    return hashlib.sha256(done.stdout).hexdigest()
+def contents(root: Path) -> dict[str, str]:
+    """The store's image names, and the hash of what each image is: its config and its tars."""
+    from fastlayer.image.catalog import ImageCatalog
+    from fastlayer.store import Store
+
+    store = Store(root, create=False)
+    layers: dict[str, str] = {}
+    found = {}
+    for image in ImageCatalog(store).list():
+        whole = hashlib.sha256(store.get_document(image.id))
+        for diff_id in image.config.diff_ids:
+            if diff_id not in layers:
+                layers[diff_id] = _hash_of_tar(store, diff_id)
+            whole.update(layers[diff_id].encode())
+        for tag in image.tags:
+            found[tag.removesuffix(":latest")] = whole.hexdigest()
+    return found
 
 
-def names(command: Command) -> dict[str, str]:
-    """The store's image names and their ids."""
-    text = command.text("images", "--no-trunc", "--format", "{{json .}}")
-    rows = [json.loads(line) for line in text.splitlines()]
-    return {row["Repository"]: row["ID"] for row in rows if row["Repository"] != "<none>"}
+def _hash_of_tar(store: Store, diff_id: str) -> str:
+    with os.fdopen(os.memfd_create("layer"), "w+b") as file:
+        store.write_tar(diff_id, file.fileno())
+        file.seek(0)
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def names(command: Command) -> set[str]:
+    """The store's image names, without ``:latest``."""
+    text = command.text("images", "--format", "{{.Repository}}")
+    return set(text.splitlines()) - {"<none>"}
