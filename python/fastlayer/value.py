@@ -4,7 +4,8 @@ A build needs six dozen classes. ``dataclass`` generates and compiles five metho
 took 40 ms of every start; the methods here are written once and read the field names from the
 class. Type checkers see dataclasses (PEP 681). This module imports nothing of fastlayer.
 
-A subclass of :class:`Value` lists its fields as annotations, defaults beside them. Arguments are
+A subclass of :class:`Value` lists its fields as annotations, defaults beside them (shared by all
+values: they are never changed). Arguments are
 keyword-only unless the class says ``kw_only=False``. Equality is by type and fields; a value whose
 fields can be hashed can be hashed. Modules that define values need
 ``from __future__ import annotations``.
@@ -12,7 +13,7 @@ fields can be hashed can be hashed. Modules that define values need
 
 from __future__ import annotations
 
-from typing import Any, Self, dataclass_transform
+from typing import Any, Self, TypeVar, dataclass_transform
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, eq_default=True)
@@ -22,11 +23,21 @@ class ValueType(type):
     _fields: tuple[str, ...]
     _defaults: dict[str, Any]
     _positional: tuple[str, ...]
+    _compared: tuple[str, ...]
 
     def __new__(
-        mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, kw_only: bool = True
+        mcs,
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        *,
+        kw_only: bool = True,
+        hidden: tuple[str, ...] = (),
     ) -> ValueType:
-        """Make the class; ``kw_only=False`` lets its arguments be given by position."""
+        """Make the class; ``kw_only=False`` lets its arguments be given by position.
+
+        Fields that are ``hidden`` count neither for equality nor for the representation.
+        """
         fields: tuple[str, ...] = ()
         defaults: dict[str, Any] = {}
         for base in bases:
@@ -46,6 +57,7 @@ class ValueType(type):
             namespace["__match_args__"] = fields + own
         made = super().__new__(mcs, name, bases, namespace)
         made._fields = fields + own
+        made._compared = tuple(field for field in made._fields if field not in hidden)
         made._defaults = defaults
         made._positional = made._fields if not kw_only else ()
         return made
@@ -93,14 +105,14 @@ class Value(metaclass=ValueType):
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return all(getattr(self, field) == getattr(other, field) for field in type(self)._fields)
+        return all(getattr(self, field) == getattr(other, field) for field in type(self)._compared)
 
     def __hash__(self) -> int:
-        return hash((type(self), *(getattr(self, field) for field in type(self)._fields)))
+        return hash((type(self), *(getattr(self, field) for field in type(self)._compared)))
 
     def __repr__(self) -> str:
         kind = type(self)
-        body = ", ".join(f"{field}={getattr(self, field)!r}" for field in kind._fields)
+        body = ", ".join(f"{field}={getattr(self, field)!r}" for field in kind._compared)
         return f"{kind.__name__}({body})"
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -110,3 +122,11 @@ class Value(metaclass=ValueType):
 
 def _rebuild(kind: type[Value], values: tuple[Any, ...]) -> Value:
     return kind(**dict(zip(kind._fields, values, strict=True)))
+
+
+ValueOfSomeKind = TypeVar("ValueOfSomeKind", bound=Value)
+
+
+def replace(value: ValueOfSomeKind, **changes: Any) -> ValueOfSomeKind:
+    """As :meth:`Value.replace`, for use as ``dataclasses.replace`` is."""
+    return value.replace(**changes)

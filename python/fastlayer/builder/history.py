@@ -7,13 +7,13 @@ as BuildKit writes it; so a rebuild from the cache gives the same bytes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from fastlayer.builder.graph import PlannedStage
 from fastlayer.oci.config import ImageConfig
 from fastlayer.oci.created_by import COMMENT
 from fastlayer.oci.history import HistoryEntry
+from fastlayer.value import replace
 
 EXPORTER_COMMENT = "buildkit.exporter.image.v0"
 """The comment of entries made up for layers whose history is not known."""

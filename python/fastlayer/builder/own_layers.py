@@ -6,8 +6,6 @@ rebuild gives the same image.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from fastlayer.builder.graph import BaseImage, FromStage, Plan
 from fastlayer.builder.history import base_history, timestamp
 from fastlayer.builder.result import StageResult
@@ -15,6 +13,7 @@ from fastlayer.cache.policy import StepCache
 from fastlayer.errors import UsageError
 from fastlayer.oci.history import HistoryEntry
 from fastlayer.store import Store
+from fastlayer.value import replace
 
 LAST_EPOCH = 253_402_300_799
 """The last second of the year 9999: later ones cannot be written into a config."""

@@ -8,7 +8,6 @@ out. Pure but for the one function that finds base images.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 from fastlayer.builder.graph import (
     BaseImage,
@@ -46,6 +45,7 @@ from fastlayer.oci import mutate
 from fastlayer.oci.config import RuntimeConfig, empty_config
 from fastlayer.oci.platform import Platform, host_platform, parse_platform
 from fastlayer.oci.reference import fetch_hint, parse_reference
+from fastlayer.value import replace
 
 SCRATCH = "scratch"
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -10,8 +10,6 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,6 +63,8 @@ class RemoteFiles:
         trace: TracebackType | None,
     ) -> None:
         if self._home is not None:
+            import shutil
+
             shutil.rmtree(self._home, ignore_errors=True)
 
     def web_file(self, url: str, checksum: str = "") -> WebFile:
@@ -178,6 +178,8 @@ class RemoteFiles:
 
     def _new(self, kind: str) -> Path:
         if self._home is None:
+            import tempfile
+
             staging = self._store.root / "staging"
             staging.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._home = Path(tempfile.mkdtemp(prefix="remote-", dir=staging))
@@ -195,6 +197,8 @@ class RemoteFiles:
         return None
 
     def _write_known(self, url: str, file: WebFile) -> None:
+        import tempfile
+
         path = self._known_path(url)
         said = {"digest": file.digest, "entity": file.entity, "modified": file.modified}
         with contextlib.suppress(OSError):  # it costs a download, nothing else

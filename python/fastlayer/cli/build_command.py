@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -122,6 +121,8 @@ def _build(
 
 def _open_shell(ctx: click.Context, failed_id: str) -> None:
     """Run the failed step's shell over what it left, on this terminal, until the user leaves it."""
+    import subprocess
+
     root = () if ctx.obj is None else ("--root", str(ctx.obj))
     terminal = "-it" if sys.stdin.isatty() else "-i"
     click.echo(f"a shell in what the failed step left ({failed_id}):", err=True)

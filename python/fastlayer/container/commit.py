@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fastlayer.container.adoption import adopt_upper, finish_adoption
 from fastlayer.container.document import timestamp
@@ -25,6 +25,7 @@ from fastlayer.oci.config import ImageConfig
 from fastlayer.oci.history import HistoryEntry
 from fastlayer.oci.reference import parse_reference
 from fastlayer.store import LayerInfo, Store
+from fastlayer.value import replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from fastlayer.container import names, network, process, rootfs
@@ -30,6 +30,7 @@ from fastlayer.oci.mutate import (
     with_runtime,
 )
 from fastlayer.store import Store
+from fastlayer.value import replace
 
 _NAME_ATTEMPTS = 20
 

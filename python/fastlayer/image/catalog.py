@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from fastlayer.errors import (
     ConflictError,
@@ -28,6 +27,7 @@ from fastlayer.oci.manifest import Manifest
 from fastlayer.oci.platform import Platform, host_platform
 from fastlayer.oci.reference import Reference, parse_reference
 from fastlayer.store import Store
+from fastlayer.value import replace
 
 _HEX = re.compile(r"[0-9a-f]{1,64}")
 

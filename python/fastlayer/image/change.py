@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterable
-from dataclasses import replace
 
 from fastlayer import dockerfile
 from fastlayer.errors import DockerfileError, UsageError
@@ -19,6 +18,7 @@ from fastlayer.oci.mutate import (
     set_environment,
     with_runtime,
 )
+from fastlayer.value import replace
 
 VALID = frozenset(
     {

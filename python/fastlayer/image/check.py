@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from fastlayer.errors import FastlayerError
 from fastlayer.image.refs import Refs
@@ -11,10 +10,10 @@ from fastlayer.oci.config import ImageConfig
 from fastlayer.oci.digest import sha256_digest
 from fastlayer.oci.reference import parse_reference
 from fastlayer.store import Store
+from fastlayer.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class ImageProblem:
+class ImageProblem(Value, kw_only=False):
     """``what`` is ``name`` or ``image``, ``name`` says which one, ``detail`` what is wrong."""
 
     what: str

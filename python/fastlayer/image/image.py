@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from fastlayer.oci.config import ImageConfig
 from fastlayer.oci.manifest import Manifest
 from fastlayer.oci.platform import Platform
+from fastlayer.value import Value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Image:
+class Image(Value):
     """One image of one platform.
 
     ``id`` is the digest of the config's bytes. ``tags`` are the familiar names with their tags,
@@ -19,10 +17,10 @@ class Image:
     """
 
     id: str
-    config: ImageConfig = field(repr=False)
+    config: ImageConfig
     tags: tuple[str, ...] = ()
     digests: tuple[str, ...] = ()
-    manifest: Manifest | None = field(default=None, repr=False)
+    manifest: Manifest | None = None
 
     @property
     def chain(self) -> tuple[str, ...]:

@@ -19,7 +19,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -27,6 +26,7 @@ from typing import TypeVar
 from fastlayer.errors import CorruptError, DocumentError, StoreFormatError, StoreIOError
 from fastlayer.oci.digest import encoded, sha256_digest
 from fastlayer.oci.document import Node, encode, parse
+from fastlayer.value import Value
 
 VERSION = 1
 """Version of the two kinds of file; one that is higher is not read."""
@@ -38,16 +38,14 @@ _TEMPORARY = ".new-"
 _Record = TypeVar("_Record")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageRecord:
+class ImageRecord(Value):
     """An image of the store: its config, and the manifest it came with (None: made here)."""
 
     config: str
     manifest: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NameRecord:
+class NameRecord(Value):
     """A canonical name, and what it points at.
 
     ``images`` has a config digest for each platform (``linux/amd64``). ``digest`` and
@@ -56,7 +54,7 @@ class NameRecord:
     """
 
     name: str
-    images: Mapping[str, str] = field(default_factory=dict)
+    images: Mapping[str, str] = {}
     digest: str | None = None
     media_type: str = ""
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from fastlayer.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
+class Removal(Value, kw_only=False):
     """``untagged`` are familiar names, ``deleted`` image ids. The layers stay until collection."""
 
     untagged: tuple[str, ...] = ()
     deleted: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ImageUse:
+class ImageUse(Value, kw_only=False):
     """A container that needs an image; ``running`` ones forbid the removal even by force."""
 
     image_id: str

@@ -8,12 +8,12 @@ members unknown here are carried along when one is changed. OCI's members come f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from fastlayer.oci.digest import is_digest, sha256_digest
 from fastlayer.oci.document import Node, encode, parse
 from fastlayer.oci.history import HistoryEntry, read_history_entry
 from fastlayer.oci.platform import Platform
+from fastlayer.value import Value
 
 _KNOWN = frozenset(
     {
@@ -51,8 +51,7 @@ _KNOWN_HEALTHCHECK = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Healthcheck:
+class Healthcheck(Value):
     """How a container is asked whether it is well; times in nanoseconds, 0 means inherited."""
 
     test: tuple[str, ...] = ()
@@ -61,7 +60,7 @@ class Healthcheck:
     start_period: int = 0
     start_interval: int = 0
     retries: int = 0
-    extra: Mapping[str, object] = field(default_factory=dict)
+    extra: Mapping[str, object] = {}
 
     def to_value(self) -> dict[str, object]:
         """The health check as a JSON object."""
@@ -80,8 +79,7 @@ class Healthcheck:
         return value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuntimeConfig:
+class RuntimeConfig(Value):
     """The ``config`` section: the defaults of a container.
 
     ``None`` for ``entrypoint``, ``cmd`` and ``shell`` means not set, which an empty tuple does not.
@@ -95,13 +93,13 @@ class RuntimeConfig:
     cmd: tuple[str, ...] | None = None
     volumes: tuple[str, ...] = ()
     working_dir: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = {}
     stop_signal: str = ""
     args_escaped: bool = False
     healthcheck: Healthcheck | None = None
     on_build: tuple[str, ...] = ()
     shell: tuple[str, ...] | None = None
-    extra: Mapping[str, object] = field(default_factory=dict)
+    extra: Mapping[str, object] = {}
 
     def environment(self) -> dict[str, str]:
         """``env`` as a mapping; the last of two settings of a name wins."""
@@ -141,8 +139,7 @@ class RuntimeConfig:
         return value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageConfig:
+class ImageConfig(Value, hidden=("raw",)):
     """A whole config document. ``created`` is an RFC 3339 time, empty where it is not known."""
 
     architecture: str
@@ -152,11 +149,11 @@ class ImageConfig:
     os_features: tuple[str, ...] = ()
     created: str = ""
     author: str = ""
-    config: RuntimeConfig = field(default_factory=RuntimeConfig)
+    config: RuntimeConfig = RuntimeConfig()
     diff_ids: tuple[str, ...] = ()
     history: tuple[HistoryEntry, ...] = ()
-    extra: Mapping[str, object] = field(default_factory=dict)
-    raw: bytes | None = field(default=None, repr=False, compare=False)
+    extra: Mapping[str, object] = {}
+    raw: bytes | None = None
 
     @property
     def digest(self) -> str:

@@ -6,12 +6,12 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from fastlayer.oci.digest import is_digest
 from fastlayer.oci.document import Node
 from fastlayer.oci.media_type import is_media_type
 from fastlayer.oci.platform import Platform
+from fastlayer.value import Value
 
 _KNOWN = frozenset(
     {"mediaType", "digest", "size", "urls", "annotations", "data", "artifactType", "platform"}
@@ -20,19 +20,18 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s]+")
 _MAXIMUM_SIZE = (1 << 63) - 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Descriptor:
+class Descriptor(Value):
     """What a blob is, its digest, and its size in bytes."""
 
     media_type: str
     digest: str
     size: int
     platform: Platform | None = None
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = {}
     urls: tuple[str, ...] = ()
     data: bytes | None = None
     artifact_type: str = ""
-    extra: Mapping[str, object] = field(default_factory=dict)
+    extra: Mapping[str, object] = {}
 
     def to_value(self) -> dict[str, object]:
         """The descriptor as a JSON object, its members in the specification's order."""

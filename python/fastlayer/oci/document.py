@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from fastlayer.errors import DocumentError
+from fastlayer.value import Value
 
 MAXIMUM_BYTES = 8 << 20
 """Largest document that is parsed; registries refuse manifests above 4 MiB."""
@@ -23,8 +23,7 @@ _TIME = re.compile(
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Value, kw_only=False):
     """One value of a parsed document, and where it stands."""
 
     value: object

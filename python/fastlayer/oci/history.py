@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from fastlayer.oci.document import Node
+from fastlayer.value import Value
 
 _KNOWN = frozenset({"created", "created_by", "author", "comment", "empty_layer"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryEntry:
+class HistoryEntry(Value):
     """How one layer, or one change of the config alone (``empty_layer``), came about.
 
     ``created`` is an RFC 3339 time, empty where it is not known.
@@ -22,7 +21,7 @@ class HistoryEntry:
     author: str = ""
     comment: str = ""
     empty_layer: bool = False
-    extra: Mapping[str, object] = field(default_factory=dict)
+    extra: Mapping[str, object] = {}
 
     def to_value(self) -> dict[str, object]:
         """The entry as a JSON object; what is not set is left out."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from fastlayer.oci.descriptor import Descriptor, read_descriptor, read_media_type
 from fastlayer.oci.digest import sha256_digest
 from fastlayer.oci.document import encode, parse
 from fastlayer.oci.media_type import INDEXES, MANIFESTS, OCI_INDEX
 from fastlayer.oci.platform import Platform
+from fastlayer.value import Value
 
 _KNOWN = frozenset(
     {"schemaVersion", "mediaType", "artifactType", "manifests", "subject", "annotations"}
@@ -17,17 +17,16 @@ _KNOWN = frozenset(
 _ATTESTATION = "vnd.docker.reference.type"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Index:
+class Index(Value, hidden=("raw",)):
     """An index; ``raw`` holds the bytes it was read from, and they win over the fields."""
 
     media_type: str = OCI_INDEX
     manifests: tuple[Descriptor, ...]
     artifact_type: str = ""
     subject: Descriptor | None = None
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    extra: Mapping[str, object] = field(default_factory=dict)
-    raw: bytes | None = field(default=None, repr=False, compare=False)
+    annotations: Mapping[str, str] = {}
+    extra: Mapping[str, object] = {}
+    raw: bytes | None = None
 
     @property
     def digest(self) -> str:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from fastlayer.oci.descriptor import Descriptor, read_descriptor, read_media_type
 from fastlayer.oci.digest import sha256_digest
 from fastlayer.oci.document import encode, parse
 from fastlayer.oci.media_type import DOCKER_MANIFEST, INDEXES, OCI_MANIFEST, Family
+from fastlayer.value import Value
 
 _KNOWN = frozenset(
     {"schemaVersion", "mediaType", "artifactType", "config", "layers", "subject", "annotations"}
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
+class Manifest(Value, hidden=("raw",)):
     """A manifest; ``raw`` holds the bytes it was read from, and they win over the fields."""
 
     media_type: str
@@ -24,9 +23,9 @@ class Manifest:
     layers: tuple[Descriptor, ...]
     artifact_type: str = ""
     subject: Descriptor | None = None
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    extra: Mapping[str, object] = field(default_factory=dict)
-    raw: bytes | None = field(default=None, repr=False, compare=False)
+    annotations: Mapping[str, str] = {}
+    extra: Mapping[str, object] = {}
+    raw: bytes | None = None
 
     @property
     def family(self) -> Family:

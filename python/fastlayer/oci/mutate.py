@@ -6,11 +6,11 @@ Every result has lost ``raw``, so that its bytes are written from its fields.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 from fastlayer.oci.config import ImageConfig, RuntimeConfig
 from fastlayer.oci.history import HistoryEntry
 from fastlayer.oci.platform import Platform
+from fastlayer.value import replace
 
 
 def append_layer(config: ImageConfig, diff_id: str, entry: HistoryEntry) -> ImageConfig:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 
 from fastlayer.errors import UsageError
+from fastlayer.value import Value
 
 _MACHINES = {
     "x86_64": ("amd64", ""),
@@ -33,8 +33,7 @@ _ARCHITECTURES = frozenset(
 _PART = re.compile(r"[A-Za-z0-9_.-]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Platform:
+class Platform(Value, kw_only=False):
     """What an image runs on, for instance ``linux/arm64``."""
 
     os: str

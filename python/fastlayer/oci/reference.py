@@ -7,9 +7,9 @@ name says everything. Pure: nothing is looked up.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 
 from fastlayer.errors import ReferenceFormatError
+from fastlayer.value import Value, replace
 
 DEFAULT_DOMAIN = "docker.io"
 DEFAULT_TAG = "latest"
@@ -28,8 +28,7 @@ _DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a
 _IDENTIFIER = re.compile(r"[a-f0-9]{64}")
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Value, kw_only=False):
     """A parsed name. ``tag`` and ``digest`` are None where the text has none."""
 
     domain: str

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from fastlayer.builder.history import (
     base_history,
     config_entry,
@@ -13,6 +11,7 @@ from fastlayer.builder.history import (
     timestamp,
 )
 from fastlayer.oci.history import HistoryEntry
+from fastlayer.value import replace
 
 from tests.unit.builder.planning import DEBIAN, target
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from fastlayer.builder.graph import FileStep, FromContext, FromImage, FromStage, RunStep
 from fastlayer.builder.options import Secret
 from fastlayer.errors import BuildError, DockerfileError
 from fastlayer.oci.config import RuntimeConfig
+from fastlayer.value import replace
 
 from tests.unit.builder.planning import DEBIAN, Images, history, last_run, names, plan, target
 

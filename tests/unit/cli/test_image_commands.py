@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ need_core()
 
 from fastlayer.cli import location, main, moment  # noqa: E402
 from fastlayer.image import Image, ImageCatalog  # noqa: E402
+from fastlayer.value import replace  # noqa: E402
 
 NOW = moment.seconds_of("2026-01-02T00:00:00Z")
 LONG = "RUN /bin/sh -c echo a long command line that is cut # buildkit"

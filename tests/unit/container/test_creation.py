@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import replace
 
 import pytest
 from fastlayer.errors import ContainerError, UsageError
@@ -19,6 +18,7 @@ from fastlayer.container.creation import (  # noqa: E402
 )
 from fastlayer.container.lifecycle import parse_signal  # noqa: E402
 from fastlayer.oci.config import RuntimeConfig  # noqa: E402
+from fastlayer.value import replace  # noqa: E402
 
 IMAGE = RuntimeConfig(
     env=("PATH=/bin", "A=1"), entrypoint=("/entry",), cmd=("serve",), working_dir="/srv"

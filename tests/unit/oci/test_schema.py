@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from fastlayer.oci.descriptor import read_descriptor
 from fastlayer.oci.document import parse
 from fastlayer.oci.index import Index
 from fastlayer.oci.manifest import Manifest
+from fastlayer.value import replace
 
 from tests.support.requirements import corpus
 

@@ -8,7 +8,6 @@ line of history.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from fastlayer.builder.graph import ConfigStep
 from fastlayer.builder.state import StageState
@@ -33,6 +32,7 @@ from fastlayer.dockerfile import (
 from fastlayer.image.change import apply_instruction
 from fastlayer.oci import created_by, mutate
 from fastlayer.oci.config import RuntimeConfig
+from fastlayer.value import replace
 
 
 def plan(instruction: Instruction, state: StageState) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from fastlayer.builder.graph import Place, PlannedMount, RunStep, Script
 from fastlayer.builder.history import timestamp
@@ -33,6 +32,7 @@ from fastlayer.oci import created_by
 from fastlayer.oci.config import RuntimeConfig, empty_config
 from fastlayer.oci.platform import Platform, host_platform
 from fastlayer.store import LayerInfo, Store
+from fastlayer.value import replace
 
 SCRIPT_DIRECTORY = "/dev/pipes"
 """Where a heredoc that is a script is mounted."""

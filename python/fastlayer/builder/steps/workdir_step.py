@@ -7,7 +7,6 @@ an empty one where there was nothing to make.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 from fastlayer.builder.graph import ConfigStep, Place, WorkdirStep
 from fastlayer.builder.state import StageState, clean_path
@@ -15,6 +14,7 @@ from fastlayer.builder.workplace import Performed, Prepared, Workplace
 from fastlayer.cache.keys import KeyParts
 from fastlayer.dockerfile import Workdir
 from fastlayer.oci import created_by, mutate
+from fastlayer.value import replace
 
 MODE = 0o755
 """Mode of a directory that is made."""
