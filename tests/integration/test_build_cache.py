@@ -6,7 +6,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from fastlayer.builder.job import CACHE_FILE
+from fastlayer.cache.index import CACHE_FILE
 from fastlayer.image import ImageCatalog
 from fastlayer.progress.events import Event, StepStatus
 

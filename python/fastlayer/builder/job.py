@@ -26,10 +26,17 @@ from fastlayer.builder.plan import make_plan
 from fastlayer.builder.remote_files import RemoteFiles
 from fastlayer.builder.reporter import Reporter
 from fastlayer.builder.result import BuildResult, CheckReport, StageResult
-from fastlayer.cache.policy import StepCache
+from fastlayer.cache.index import CACHE_FILE, CacheIndex
+from fastlayer.cache.policy import StepCache, cache_budget
 from fastlayer.dockerfile import Dockerfile, parse
 from fastlayer.dockerfile.lint import check_data
-from fastlayer.errors import BuildError, ImageNotFoundError, RunFailedError, UsageError
+from fastlayer.errors import (
+    BuildError,
+    FastlayerError,
+    ImageNotFoundError,
+    RunFailedError,
+    UsageError,
+)
 from fastlayer.image.catalog import ImageCatalog
 from fastlayer.oci.config import ImageConfig
 from fastlayer.oci.descriptor import Descriptor
@@ -43,9 +50,6 @@ if TYPE_CHECKING:
 
 EPOCH_ARGUMENT = "SOURCE_DATE_EPOCH"
 """The build argument that clamps times."""
-
-CACHE_FILE = "cache/build.sqlite"
-"""The layer cache, below the store's directory."""
 
 
 class BuildArguments(TypedDict, total=False):
@@ -79,6 +83,8 @@ class BuildArguments(TypedDict, total=False):
     """What the processes of RUN get: hosts, limits."""
     outputs: Sequence[str | Output]
     """Other forms of the result: texts as for ``--output``, or values."""
+    gc: bool
+    """Whether the cache is brought back to its budget afterwards; it is by default."""
     source_date_epoch: int | None
     """Seconds since 1970: no time of the image's own is later. The build argument
     ``SOURCE_DATE_EPOCH`` does the same."""
@@ -139,7 +145,10 @@ def build(
     with _opened(context, store, progress, options, arguments) as work:
         plan = work.plan()
         stage = work.execute(plan)
-        return work.finish(plan, stage, references, forms, began)
+        result = work.finish(plan, stage, references, forms, began)
+    if arguments.get("gc", True):
+        work.trim_cache()
+    return result
 
 
 def check(
@@ -338,6 +347,21 @@ class _Build:
             seconds=seconds,
             descriptor=descriptor,
         )
+
+    def trim_cache(self) -> None:
+        """Bring the cache back to its budget. The image is there, so a failure is a warning."""
+        try:
+            index = CacheIndex(self._store.root / CACHE_FILE)
+            size = index.content_size()
+            index.close()
+            # An upper bound that costs no look at the disk.
+            if size <= cache_budget(self._store.root):
+                return
+            from fastlayer.builder.storage import Storage
+
+            Storage(self._store).keep_cache_within_budget()
+        except FastlayerError as error:
+            self._reporter.warning(f"the build cache is not cleaned: {error}", self._text.name, 0)
 
     def _base_image(self, name: str, platform: Platform) -> BaseImage:
         try:

@@ -27,6 +27,9 @@ USED_PRECISION = 600.0
 
 SCHEMA_VERSION = 2
 
+CACHE_FILE = "cache/build.sqlite"
+"""The records of a store, below its directory."""
+
 _SCHEMA = """
 CREATE TABLE step (
     key TEXT PRIMARY KEY,
@@ -232,6 +235,14 @@ class CacheIndex:
                 f"SELECT {_COLUMNS} FROM step ORDER BY used DESC, key"
             ).fetchall()
         return [_record(row) for row in rows]
+
+    def content_size(self) -> int:
+        """Bytes of content in the layers of all records; a layer of several counts once."""
+        with self._lock:
+            row = self._connection.execute(
+                "SELECT total(size) FROM (SELECT max(size) AS size FROM step GROUP BY diff_id)"
+            ).fetchone()
+        return int(row[0])
 
     def forget(self, keys: list[str]) -> None:
         """Remove records."""

@@ -6,6 +6,7 @@ record is looked at, but results are recorded for later builds. Safe to use from
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,27 @@ class MadeLayer(Protocol):
     @property
     def diff_id(self) -> str:
         """Its name."""
+
+
+BUDGET_VARIABLE = "FASTLAYER_CACHE_MAX_BYTES"
+"""Overrides how many bytes the layers of the cache may use."""
+BUDGET_SHARE = 10
+"""One part in so many of the disk is the cache's, where nothing else is said."""
+
+
+def cache_budget(root: Path) -> int:
+    """Bytes of disk that the layers of a store's cache may use, apart from those of images.
+
+    Parameters
+    ----------
+    root:
+        The store's directory.
+    """
+    text = os.environ.get(BUDGET_VARIABLE, "")
+    if text.isdecimal():
+        return int(text)
+    status = os.statvfs(root)
+    return status.f_blocks * status.f_frsize // BUDGET_SHARE
 
 
 class LayerSource(Protocol):

@@ -77,6 +77,7 @@ def _arguments(given: BuildFlags) -> BuildArguments:
         "target": given.target,
         "network": given.network,
         "no_cache": given.no_cache,
+        "gc": not given.no_gc,
         "no_cache_filter": build_inputs.read_list(given.no_cache_filter),
         "strict_cache": given.cache_mode == "strict",
         "platform": given.platform,

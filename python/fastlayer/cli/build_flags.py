@@ -49,6 +49,7 @@ class BuildFlags(Value):
     build_contexts: tuple[str, ...]
     target: str
     no_cache: bool
+    no_gc: bool
     no_cache_filter: tuple[str, ...]
     cache_mode: str
     network: str
@@ -101,6 +102,7 @@ _OPTIONS = (
     _several("--build-context", "build_contexts", "NAME=PLACE", "A further context, or an image."),
     click.option("--target", default="", metavar="STAGE", help="The stage to build."),
     click.option("--no-cache", is_flag=True, help="Run every step."),
+    click.option("--no-gc", is_flag=True, help="Do not bring the cache back to its budget."),
     _several("--no-cache-filter", "no_cache_filter", "STAGE", "Run every step of a stage."),
     click.option(
         "--cache-mode",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import click
 
-from fastlayer.errors import StoreIOError, UsageError
+from fastlayer.cli.go_flags import GoCommand
 
 
 @click.group("builder", short_help="Manage the build cache")
@@ -20,8 +18,7 @@ def du(ctx: click.Context) -> None:
     """List the steps in the cache, the last used first."""
     import time
 
-    from fastlayer.builder.job import CACHE_FILE
-    from fastlayer.cache.index import CacheIndex
+    from fastlayer.cache.index import CACHE_FILE, CacheIndex
     from fastlayer.cli.human import human_age, human_size
     from fastlayer.cli.location import open_store
     from fastlayer.cli.table import format_table
@@ -44,34 +41,36 @@ def du(ctx: click.Context) -> None:
     click.echo(f"Total: {human_size(sum(record.size for record in records))}")
 
 
-@command.command("prune")
+@command.command("prune", cls=GoCommand)
+@click.option("-a", "--all", "everything", is_flag=True, help="The same: no step is special.")
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
-@click.option("-a", "--all", "everything", is_flag=True, help="The same: all is removed.")
+@click.option("--filter", "filters", multiple=True, metavar="until=TIME", help="Not used since.")
+@click.option("--keep-storage", metavar="SIZE", help="Keep what was used last, up to so much.")
+@click.option("--dry-run", is_flag=True, help="Say only what would be removed.")
 @click.pass_context
-def prune(ctx: click.Context, force: bool, everything: bool) -> None:
-    """Forget all steps, and remove the layers that no image and no container needs."""
-    from fastlayer.builder.job import CACHE_FILE
-    from fastlayer.cache.index import CacheIndex
-    from fastlayer.cli.human import human_size
+def prune(
+    ctx: click.Context,
+    filters: tuple[str, ...],
+    keep_storage: str | None,
+    *,
+    everything: bool,
+    force: bool,
+    dry_run: bool,
+) -> None:
+    """Forget steps, and remove the layers that no image, container or other step needs.
+
+    SIZE is what the layers of the kept steps may use of the disk, apart from what images and
+    containers need: 512m, 10g.
+    """
+    from fastlayer.builder.storage import Storage
+    from fastlayer.cli.container_request import read_size
     from fastlayer.cli.location import open_store
-    from fastlayer.container.registry import ContainerRegistry
-    from fastlayer.image.catalog import ImageCatalog
-    from fastlayer.image.failed_steps import FailedSteps
+    from fastlayer.cli.pruning import confirm, report, until
 
-    if not force and not click.confirm("This removes all build cache. Continue?", err=True):
-        raise UsageError("nothing was removed", hint="give -f to prune without a question")
-    store = open_store(ctx)
-    # On a full disk not even this can be written. A record without its layer counts for nothing.
-    with contextlib.suppress(StoreIOError):
-        index = CacheIndex(store.root / CACHE_FILE)
-        with contextlib.closing(index):
-            index.forget([record.key for record in index.records()])
-
-    FailedSteps(store).forget()
-
-    def keep() -> list[str]:
-        needed = {*ImageCatalog(store).needed(), *ContainerRegistry(store.root).layers_in_use()}
-        return sorted(needed)
-
-    freed = store.remove_layers_except(keep)
-    click.echo(f"Total reclaimed space: {human_size(freed)}")
+    del everything
+    storage = Storage(open_store(ctx))
+    unused_since = until(filters)
+    keep = read_size(keep_storage, "--keep-storage") if keep_storage else None
+    confirm("This will remove all build cache.", force=force, dry_run=dry_run)
+    steps = storage.old_steps(unused_since=unused_since, keep_bytes=keep)
+    report(storage.prune(steps=steps, dry_run=dry_run), dry_run=dry_run)

@@ -43,7 +43,7 @@ def image_filters(catalog: ImageCatalog, texts: Iterable[str]) -> list[Filter]:
             border = seconds_of(catalog.resolve(value).config.created)
             filters.append(_created(border, older=key == "before"))
         elif key == "until":
-            filters.append(_created(_moment(value), older=True))
+            filters.append(_created(moment(value), older=True))
         elif key != "reference":
             raise UsageError(
                 f"unknown filter {key!r}",
@@ -109,13 +109,20 @@ def _created(border: float, *, older: bool) -> Filter:
     return accepts
 
 
-def _moment(value: str) -> float:
+def moment(value: str) -> float:
+    """Seconds since the epoch of ``24h`` (ago), ``2026-01-31`` or a number of seconds.
+
+    Raises
+    ------
+    UsageError
+        It is neither a time nor a span.
+    """
     if _SPAN.fullmatch(value):
         span = sum(float(number) * _SECONDS[unit] for number, unit in _SPAN_PART.findall(value))
         return time.time() - span
     if value.isdecimal():
         return float(value)
-    moment = seconds_of(value)
-    if moment == -float("inf"):
+    found = seconds_of(value)
+    if found == -float("inf"):
         raise UsageError(f"filter until={value}: neither a time nor a span", hint="24h, 2026-01-31")
-    return moment
+    return found

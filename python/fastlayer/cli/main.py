@@ -22,10 +22,12 @@ COMMANDS = {
     "cat": "Print a file of an image",
     "commit": "Create an image from a container's changes",
     "cp": "Copy files out of an image or container",
+    "df": "Show disk usage",
     "diff": "Show the changes of a container, or between two images",
     "exec": "Run a command in a running container",
     "fsck": "Check the store",
     "history": "Show the history of an image",
+    "image": "Manage images",
     "images": "List images",
     "import": "Make an image of a root file system's tar",
     "inspect": "Show an image's or container's details",
@@ -39,6 +41,7 @@ COMMANDS = {
     "save": "Save images to an archive",
     "start": "Start stopped containers",
     "stop": "Stop running containers",
+    "system": "Show disk usage, and give back what nobody needs",
     "tag": "Give an image another name",
 }
 """Every command, with its one-line help: the group's listing needs no import of the command."""

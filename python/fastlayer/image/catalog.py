@@ -8,7 +8,7 @@ Any number of processes may do so at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from fastlayer.errors import (
     ConflictError,
@@ -105,12 +105,18 @@ class ImageCatalog:
             )
         return layer.content_size
 
-    def needed(self) -> tuple[str, ...]:
-        """Digests of all layers, blobs and documents that images need: what collection keeps."""
+    def needed(self, *, without: Collection[str] = ()) -> tuple[str, ...]:
+        """Digests of all layers, blobs and documents that images need: what collection keeps.
+
+        ``without`` are ids of images that count as removed.
+        """
         kept: set[str] = set()
         for record in self._refs.names():
-            kept.update(digest for digest in (record.digest,) if digest)
+            if record.digest and not set(without).issuperset(record.images.values()):
+                kept.add(record.digest)
         for image in self.list():
+            if image.id in without:
+                continue
             kept.update((image.id, *image.chain))
             if image.manifest is not None:
                 kept.add(image.manifest.digest)

@@ -60,10 +60,13 @@ def import_root_tar(
     """
     # A wrong change is found before gigabytes are read.
     config: ImageConfig = apply_changes(empty_config(platform or host_platform()), changes)
-    with reading(label, hint="make or fetch the tar again"):
-        layer = catalog.store.import_layer(descriptor)
-        if not layer.size:  # what fed a pipe has failed
-            raise TarFormatError("no bytes at all", hint="make or fetch the tar again", offset=0)
-    entry = HistoryEntry(created=created or creation_time(), comment=message)
-    config = append_layer(config, layer.diff_id, entry)
-    return catalog.create(config, names=() if name is None else (name,)), layer
+    with catalog.store.lease():  # until the ref is written nothing else names the layer
+        with reading(label, hint="make or fetch the tar again"):
+            layer = catalog.store.import_layer(descriptor)
+            if not layer.size:  # what fed a pipe has failed
+                raise TarFormatError(
+                    "no bytes at all", hint="make or fetch the tar again", offset=0
+                )
+        entry = HistoryEntry(created=created or creation_time(), comment=message)
+        config = append_layer(config, layer.diff_id, entry)
+        return catalog.create(config, names=() if name is None else (name,)), layer
