@@ -13,7 +13,7 @@ use rustix::process::{chdir, fchdir};
 
 use crate::error::{Error, Result};
 use crate::namespaces::is_nested;
-use crate::overlay::{FIXED_OPTIONS, Overlay, open_directory};
+use crate::overlay::{Overlay, fixed_options, open_directory};
 
 /// The size of the options, with their final zero: one page.
 const MAX_OPTIONS: usize = 4096;
@@ -59,8 +59,9 @@ fn options(
             options.push("volatile".to_owned());
         }
     }
-    options.extend(FIXED_OPTIONS.map(|(key, value)| format!("{key}={value}")));
-    if is_nested() {
+    let nested = is_nested();
+    options.extend(fixed_options(nested).map(|(key, value)| format!("{key}={value}")));
+    if nested {
         options.push("userxattr".to_owned());
     }
     let options = options.join(",");

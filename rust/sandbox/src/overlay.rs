@@ -29,12 +29,16 @@ pub const MAX_LOWERS: usize = 500;
 /// The kernel takes values below 256 bytes; longer paths go by descriptor.
 const MAX_VALUE: usize = 255;
 
-/// Options of every overlay of ours.
-pub(crate) const FIXED_OPTIONS: [(&str, &str); 3] = [
-    ("index", "off"),
-    ("metacopy", "off"),
-    ("redirect_dir", "off"),
-];
+/// Options of every overlay of ours. In a user namespace redirects are neither made nor followed,
+/// and kernels that follow them elsewhere refuse to be told `off` there.
+pub(crate) fn fixed_options(nested: bool) -> [(&'static str, &'static str); 3] {
+    let redirect = if nested { "nofollow" } else { "off" };
+    [
+        ("index", "off"),
+        ("metacopy", "off"),
+        ("redirect_dir", redirect),
+    ]
+}
 
 /// What to stack.
 #[derive(Clone, Debug, Default)]
@@ -129,10 +133,11 @@ fn configure<'a>(
     let here = Path::new("the overlay");
     // What `/proc/mounts` shows as the device.
     fsconfig_set_string(context, "source", "overlay").map_err(|errno| (errno, "source", here))?;
-    for (key, value) in FIXED_OPTIONS {
+    let nested = is_nested();
+    for (key, value) in fixed_options(nested) {
         fsconfig_set_string(context, key, value).map_err(|errno| (errno, key, here))?;
     }
-    if is_nested() {
+    if nested {
         fsconfig_set_flag(context, "userxattr").map_err(|errno| (errno, "userxattr", here))?;
     }
     if overlay.volatile && overlay.upper.is_some() {

@@ -134,6 +134,15 @@ fn add(root: &RootDir, mount: &Mount, task: &Task) -> Result<()> {
             options,
         } => match make_file_system(kind, source, options, wanted) {
             Ok(made) => (made, 0),
+            // The terminals' group does not exist where there is one id alone.
+            Err(Errno::INVAL) if kind == b"devpts" => {
+                let kept = options.iter().filter(|(key, _)| key != b"gid");
+                let options: Vec<_> = kept.cloned().collect();
+                let made = make_file_system(kind, source, &options, wanted);
+                let failed =
+                    |errno| Failure::of("make a file system of type", path_of(kind), errno);
+                (made.map_err(failed)?, 0)
+            }
             Err(errno) => (stand_in(kind, errno)?, wanted),
         },
     };

@@ -104,6 +104,11 @@ fn set_groups(task: &Task) -> Result<()> {
     match kernel::set_groups(&task.groups) {
         // With a single id nobody may change groups, and there are none but the user's own.
         Err(Errno::PERM) if task.groups.is_empty() => Ok(()),
+        Err(Errno::PERM | Errno::INVAL) => Err(Failure::new(format!(
+            "cannot become a member of groups {:?}: not all exist (no range of subordinate ids \
+             holds them)",
+            task.groups
+        ))),
         Err(errno) => Err(Failure::new(format!("cannot set groups: {errno}"))),
         Ok(()) => Ok(()),
     }

@@ -16,6 +16,7 @@ mod hashing;
 mod indexing;
 mod kept_blob;
 mod open_indexes;
+mod owners;
 mod pipeline;
 mod read;
 mod rebuild;

@@ -46,7 +46,9 @@ impl UpperSink for ChangeSink {
         let path = directory.path;
         let reasons = match directory.lower {
             _ if path.is_empty() => Vec::new(),
-            Some(lower) => metadata_reasons(directory.metadata, directory.xattrs, lower)?,
+            Some(lower) => {
+                metadata_reasons(directory.metadata, directory.owner, directory.xattrs, lower)?
+            }
             None => {
                 self.add(ChangeKind::Added, path, Vec::new());
                 self.open.push(None);

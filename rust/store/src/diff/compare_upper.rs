@@ -16,6 +16,7 @@ use crate::tree::Node;
 /// How type and attributes of a path differ from those of `lower`.
 pub(super) fn metadata_reasons(
     metadata: &Metadata,
+    owner: (u32, u32),
     xattrs: &Attributes,
     lower: &Node<'_>,
 ) -> Result<Vec<Reason>> {
@@ -33,7 +34,7 @@ pub(super) fn metadata_reasons(
     if lower.kind() != Kind::Symlink && metadata.mode != lower.mode() {
         reasons.push(Reason::Mode);
     }
-    if (metadata.uid, metadata.gid) != (lower.uid(), lower.gid()) {
+    if owner != (lower.uid(), lower.gid()) {
         reasons.push(Reason::Owner);
     }
     let below = if lower.has_xattrs() {
@@ -53,7 +54,7 @@ pub(super) fn metadata_reasons(
 /// How a leaf differs from `lower`, content and link target included. A content is read only
 /// where all else agrees.
 pub(super) fn leaf_reasons(leaf: &UpperLeaf<'_, '_>, lower: &Node<'_>) -> Result<Vec<Reason>> {
-    let mut reasons = metadata_reasons(leaf.metadata, &leaf.xattrs, lower)?;
+    let mut reasons = metadata_reasons(leaf.metadata, leaf.owner, &leaf.xattrs, lower)?;
     if reasons.contains(&Reason::Type) {
         return Ok(reasons);
     }

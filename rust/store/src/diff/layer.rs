@@ -92,11 +92,13 @@ impl UpperSink for LayerSink {
             directory.path,
             EntryKind::Directory,
             directory.metadata,
+            directory.owner,
             directory.xattrs,
         );
         let changed = match directory.lower {
             Some(lower) => {
-                let reasons = metadata_reasons(directory.metadata, directory.xattrs, lower)?;
+                let reasons =
+                    metadata_reasons(directory.metadata, directory.owner, directory.xattrs, lower)?;
                 !reasons.is_empty() && !directory.path.is_empty()
             }
             None => !directory.path.is_empty(),
@@ -134,7 +136,7 @@ impl UpperSink for LayerSink {
             return Ok(());
         };
         self.write_open()?;
-        let mut entry = entry(leaf.path, kind, leaf.metadata, &leaf.xattrs);
+        let mut entry = entry(leaf.path, kind, leaf.metadata, leaf.owner, &leaf.xattrs);
         if has_links {
             let inode = (leaf.metadata.dev, leaf.metadata.ino);
             if let Some(first) = self.first_paths.get(&inode) {
@@ -181,14 +183,20 @@ impl UpperSink for LayerSink {
     }
 }
 
-fn entry(path: &[u8], kind: EntryKind, metadata: &Metadata, xattrs: &Attributes) -> Entry {
+fn entry(
+    path: &[u8],
+    kind: EntryKind,
+    metadata: &Metadata,
+    owner: (u32, u32),
+    xattrs: &Attributes,
+) -> Entry {
     let mut entry = Entry::new(path, kind);
     entry.mode = if kind == EntryKind::Symlink {
         0o777
     } else {
         metadata.mode
     };
-    (entry.uid, entry.gid) = (metadata.uid, metadata.gid);
+    (entry.uid, entry.gid) = owner;
     entry.mtime = Timestamp::from_seconds(metadata.mtime.seconds);
     if kind == EntryKind::File {
         entry.size = metadata.size;

@@ -10,12 +10,15 @@ use crate::copy::check_name;
 use crate::error::{Error, Result, check_cancelled, display_path};
 use crate::index::Kind;
 use crate::overlay::OverlayNamespace;
+use crate::owners::Owners;
 use crate::tree::{Node, TreeView, join};
 
 /// A directory of the upper.
 pub(super) struct UpperDirectory<'a, 'view> {
     pub(super) path: &'a [u8],
     pub(super) metadata: &'a Metadata,
+    /// User and group, where those on disk are not the true ones too.
+    pub(super) owner: (u32, u32),
     /// All attributes, overlay's too.
     pub(super) xattrs: &'a Attributes,
     /// The directory below, if there is one.
@@ -30,6 +33,8 @@ pub(super) struct UpperLeaf<'a, 'view> {
     pub(super) directory: &'a Directory,
     pub(super) name: &'a [u8],
     pub(super) metadata: &'a Metadata,
+    /// User and group, where those on disk are not the true ones too.
+    pub(super) owner: (u32, u32),
     pub(super) xattrs: Attributes,
     /// What is below at this path.
     pub(super) lower: Option<&'a Node<'view>>,
@@ -53,6 +58,7 @@ pub(super) trait UpperSink {
 pub(super) struct UpperWalk<'a, S> {
     view: &'a TreeView,
     namespace: OverlayNamespace,
+    owners: Owners,
     cancel: &'a AtomicBool,
     sink: &'a mut S,
 }
@@ -72,6 +78,7 @@ impl<'a, S: UpperSink> UpperWalk<'a, S> {
         Self {
             view,
             namespace,
+            owners: Owners::of_process(),
             cancel,
             sink,
         }
@@ -104,6 +111,7 @@ impl<'a, S: UpperSink> UpperWalk<'a, S> {
         let seen = UpperDirectory {
             path,
             metadata,
+            owner: self.owners.recorded(metadata, lower.as_ref()),
             xattrs: &xattrs,
             lower: lower.as_ref(),
             hidden: &hidden,
@@ -169,6 +177,7 @@ impl<'a, S: UpperSink> UpperWalk<'a, S> {
             directory,
             name: &child.name,
             metadata: &child.metadata,
+            owner: self.owners.recorded(&child.metadata, lower),
             xattrs,
             lower,
         })
