@@ -1,7 +1,7 @@
 """kaniko's integration cases and those that its fork adds, read from the test data.
 
 Every Dockerfile is built with the folder that holds ``context``, ``ignore``, … as its context;
-those below ``dockerfiles-with-context`` have one of their own.
+those below ``dockerfiles-with-context`` have one of their own, which the fork's share.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def _cases(prefix: str, folder: Path, document: Mapping[str, Any]) -> list[Build
             cases.append(_case(prefix, path, document))
     for own in sorted((folder / "dockerfiles-with-context").iterdir()):
         case_id = f"{prefix}-context-{own.name.removeprefix('issue-')}"
-        cases.append(BuildCase(id=case_id, name=own.name, context=own))
+        context = corpus("kaniko") / "dockerfiles-with-context" / own.name
+        text = (own / "Dockerfile").read_bytes()
+        cases.append(BuildCase(case_id, own.name, context if context.exists() else own, text=text))
     return cases
 
 
@@ -82,7 +84,7 @@ def _case(prefix: str, path: Path, document: Mapping[str, Any]) -> BuildCase:
 
 def complete(case: BuildCase, context: Path) -> None:
     """Add what the test data leaves out: a program, for which any file will do, and a licence."""
-    if case.id == "kaniko-context-2075":
+    if case.name == "issue-2075":
         shutil.copyfile(BUSYBOX, context / "top1")
     if case.id == "kaniko-git_buildcontext":
         (context / "LICENSE").write_text("the licence in the repository that is the context\n")

@@ -100,6 +100,10 @@ VERDICTS = Verdicts(
         "fork-cache_install_oci": _LOGS,
         "fork-cache_oci": _DATE,
         "fork-cmd": _JSON,
+        "fork-healthcheck": Listed(
+            "the engine prints a health check in another form than later BuildKits",
+            (r"^history\[0\]\.created_by: 'HEALTHCHECK &\{",),
+        ),
         "fork-issue_2066": _LOGS,
         "fork-issue_3166": Listed(_CHMOD, (r"^/some(/nested(/context)?)?: mode 493 != 256",)),
         "fork-issue_3393": _LOGS,

@@ -15,8 +15,13 @@ from tests.support.build_check import unexplained
 from tests.support.build_pair import BuildPair
 from tests.support.kaniko_cases import complete, kaniko_cases
 
-SAMPLE: frozenset[str] = frozenset()
-"""What runs in any test run."""
+SAMPLE = frozenset(
+    {
+        *("kaniko-context-57", "kaniko-copy", "kaniko-dockerignore"),
+        *("fork-issue_3344", "fork-issue_969", "fork-issue_mz334", "fork-issue_mz798"),
+    }
+)
+"""What runs in any test run: what is particular in few seconds."""
 
 CASES = [case for case in kaniko_cases() if case.id not in VERDICTS.missing]
 
