@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from fastlayer.container import system_calls
+from fastlayer.container import seccomp, system_calls
 
 _ENOSYS = 38
 
@@ -87,6 +88,13 @@ def compile_profile(profile: Mapping[str, Any]) -> bytes:
         test = _branch(_JUMP_EQUAL, _AUDIT_NUMBERS[architecture], body, program)
         program = [Instruction(_LOAD, value=_ARCHITECTURE), *test]
     return b"".join(struct.pack("<HBBI", *instruction) for instruction in program)
+
+
+@lru_cache(maxsize=8)
+def docker_filter(capabilities: frozenset[str]) -> bytes:
+    """The program of docker's profile for a bounding set, on this machine; empty without one."""
+    profile = seccomp.profile(capabilities)
+    return b"" if profile is None else compile_profile(profile)
 
 
 def _architecture(

@@ -73,7 +73,8 @@ def encode(config: Mapping[str, Any], *, reaper: bool) -> bytes:
     )
     sets = process["capabilities"]
     user = process["user"]
-    seccomp = linux.get("seccomp")
+    # The section is docker's for the bounding set, whose program is made once.
+    filtered = "seccomp" in linux
     parts = (
         _MAGIC,
         _text(config["root"]["path"]),
@@ -95,7 +96,7 @@ def encode(config: Mapping[str, Any], *, reaper: bool) -> bytes:
         _list([device["path"] for device in linux.get("devices", ())], _text),
         _list(linux.get("maskedPaths", ()), _text),
         _list(linux.get("readonlyPaths", ()), _text),
-        _bytes(filter_program.compile_profile(seccomp) if seccomp else b""),
+        _bytes(filter_program.docker_filter(frozenset(sets["bounding"])) if filtered else b""),
     )
     return b"".join(parts)
 
