@@ -35,10 +35,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Say nothing: the output is a test's."""
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: a client that asks for the beginning only hangs up."""
+
+
 @contextlib.contextmanager
 def web_server() -> Iterator[str]:
     """Serve while the context lasts; gives the address without a path."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server = _Server(("127.0.0.1", 0), _Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
