@@ -5,10 +5,9 @@ took 40 ms of every start; the methods here are written once and read the field 
 class. Type checkers see dataclasses (PEP 681). This module imports nothing of fastlayer.
 
 A subclass of :class:`Value` lists its fields as annotations, defaults beside them (shared by all
-values: they are never changed). Arguments are
-keyword-only unless the class says ``kw_only=False``. Equality is by type and fields; a value whose
-fields can be hashed can be hashed. Modules that define values need
-``from __future__ import annotations``.
+values: they are never changed). Arguments are keyword-only unless the class says ``kw_only=False``.
+Equality is by type and fields; a value whose fields can be hashed can be hashed. Modules that define
+values need ``from __future__ import annotations``.
 """
 
 from __future__ import annotations

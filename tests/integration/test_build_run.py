@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fastlayer.errors import RunFailedError
+from fastlayer.image.failed_steps import FailedSteps
 
 from tests.support.requirements import need_program, need_root
 
@@ -85,7 +86,7 @@ def test_heredocs(workshop: Workshop) -> None:
 
 def test_a_failing_run_names_its_line_and_passes_its_code_on(workshop: Workshop) -> None:
     workshop.build("FROM busybox\nRUN true\n")
-    before = workshop.store.layers()
+    before = set(workshop.store.layers())
     with pytest.raises(RunFailedError) as caught:
         workshop.build("FROM busybox\n\nRUN echo partial > /x; echo oops >&2; exit 7\n")
     assert str(caught.value) == (
@@ -93,7 +94,9 @@ def test_a_failing_run_names_its_line_and_passes_its_code_on(workshop: Workshop)
     )
     assert (caught.value.exit_code, caught.value.line) == (7, 3)
     assert caught.value.output == b"oops\n"
-    assert workshop.store.layers() == before
+    kept = FailedSteps(workshop.store).find(caught.value.failed_id)
+    assert kept is not None
+    assert set(workshop.store.layers()) - before == {kept.chain[-1]}
     assert list((workshop.store.root / "staging").iterdir()) == []
 
 
@@ -110,11 +113,10 @@ def test_the_command_passes_the_code_on(workshop: Workshop) -> None:
     assert done.returncode == 9
     assert done.stdout == b""
     assert "#3 [2/2] RUN echo out; echo err >&2; exit 9\n" in text
-    assert text.endswith("error: Dockerfile:2: RUN echo out; echo err >&2; exit 9: exit code 9\n")
+    error = "error: Dockerfile:2: RUN echo out; echo err >&2; exit 9: exit code 9\n"
+    assert error + "hint: to look at what it left: fastlayer run -it " in text
     quiet = workshop.command().run("build", "-q", workshop.context, check=False)
-    assert quiet.stderr.decode() == (
-        "out\nerr\nerror: Dockerfile:2: RUN echo out; echo err >&2; exit 9: exit code 9\n"
-    )
+    assert quiet.stderr.decode().startswith(f"out\nerr\n{error}hint: ")
 
 
 def test_visible_settings_are_in_the_key(workshop: Workshop) -> None:
