@@ -6,7 +6,7 @@ class. Type checkers see dataclasses (PEP 681). This module imports nothing of f
 
 A subclass of :class:`Value` lists its fields as annotations, defaults beside them (shared by all
 values: they are never changed). Arguments are keyword-only unless the class says ``kw_only=False``.
-Equality is by type and fields; a value whose fields can be hashed can be hashed. Modules that define
+Equality is by type and fields; a value whose fields can be hashed can be hashed. Modules with
 values need ``from __future__ import annotations``.
 """
 

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from fastlayer.builder.storage import Storage
 from fastlayer.errors import RunFailedError
 from fastlayer.image.failed_steps import KEPT, FailedSteps
 
@@ -61,6 +62,17 @@ def test_a_container_of_it_outlives_it(workshop: Workshop) -> None:
         assert f"no such image: {error.failed_id}" in done.stderr.decode()
     finally:
         remove_containers(command)
+
+
+def test_collection_keeps_it_until_the_cache_goes(workshop: Workshop) -> None:
+    workshop.build("FROM busybox\nRUN true\n")
+    error = fail(workshop, FAILING)
+    storage = Storage(workshop.store)
+    storage.prune(steps=storage.records()[:1])
+    assert FailedSteps(workshop.store).find(error.failed_id) is not None
+    storage.prune(steps=storage.records())
+    assert FailedSteps(workshop.store).find(error.failed_id) is None
+    assert workshop.store.fsck() == []
 
 
 def test_only_the_newest_are_kept(workshop: Workshop) -> None:

@@ -78,6 +78,7 @@ class Storage:
         needed.update(
             record.diff_id for record in self.records() if record.key not in without_steps
         )
+        needed.update(FailedSteps(self.store).needed())
         return sorted(needed)
 
     def reclaimable(self, **without: Collection[str]) -> Collected:

@@ -68,6 +68,11 @@ class FailedSteps:
             return None
         return Image(id=config.digest, config=config)
 
+    def needed(self) -> set[str]:
+        """Digests of the layers of all of them: what collection keeps."""
+        found = (self.find(path.name) for path in self._oldest_first())
+        return {diff_id for image in found if image is not None for diff_id in image.chain}
+
     def forget(self) -> None:
         """Forget all of them."""
         for path in self._oldest_first():
