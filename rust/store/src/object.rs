@@ -8,7 +8,7 @@ use std::io::Write;
 use std::sync::OnceLock;
 
 use fastlayer_fs::{Directory, Metadata, Published, TemporaryFile};
-use rustix::fs::{Gid, Mode, Timespec, Timestamps, Uid, fchmod, fchown, futimens};
+use rustix::fs::{Advice, Gid, Mode, Timespec, Timestamps, Uid, fadvise, fchmod, fchown, futimens};
 
 use crate::area::{Fanout, file_name};
 use crate::digest::{ContentHasher, ContentId};
@@ -17,6 +17,10 @@ use crate::store::Store;
 
 /// A content up to this size lies in a segment or beside its recipe; a larger one is an object.
 pub const INLINE_LIMIT: u64 = 4096;
+
+/// An object of this size begins its way to the disk as soon as it is written, so that a sync at the
+/// end has little left to wait for. Smaller ones are better written many at a time.
+const EARLY_SIZE: u64 = 128 << 10;
 
 /// Shortest write of nothing but zeros that is left out.
 const HOLE_FLOOR: usize = 64 << 10;
@@ -153,6 +157,8 @@ pub(crate) struct ObjectWriter<'store> {
     staging: &'store Directory,
     /// The mode that the file was opened with.
     mode: u32,
+    /// Bytes written, without holes.
+    written: u64,
     /// Zeros at the end that are not written yet: a hole, unless something follows.
     hole: u64,
 }
@@ -166,6 +172,7 @@ impl<'store> ObjectWriter<'store> {
             file: TemporaryFile::new_in(staging, mode)?,
             staging,
             mode,
+            written: 0,
             hole: 0,
         })
     }
@@ -177,6 +184,7 @@ impl<'store> ObjectWriter<'store> {
             return Ok(());
         }
         self.fill_hole()?;
+        self.written += bytes.len() as u64;
         let result = self.file.file_mut().write_all(bytes);
         result.map_err(|source| self.failed(source))
     }
@@ -217,6 +225,10 @@ impl<'store> ObjectWriter<'store> {
             result.map_err(|source| self.failed(source))?;
         }
         birth.apply(self.file.file(), self.mode);
+        if self.written >= EARLY_SIZE {
+            // Its pages are dirty, so they are sent to the disk and not dropped.
+            let _ = fadvise(self.file.file(), 0, None, Advice::DontNeed);
+        }
         let shard = store.unsynced().objects.ensured(id.as_bytes()[0])?;
         let published = self.file.publish(shard, &file_name(id.as_bytes()))?;
         Ok(published == Published::New)

@@ -52,6 +52,15 @@ pub(super) struct Placement<'a> {
     link: bool,
     /// Time of the directories that are made.
     made_at: Timestamp,
+    /// The directory that was planned last, or was found to be: entries come directory by
+    /// directory.
+    last: Option<LastDirectory>,
+}
+
+struct LastDirectory {
+    path: Vec<u8>,
+    /// Whether the base has something there; else it has nothing below it either.
+    in_base: bool,
 }
 
 impl<'a> Placement<'a> {
@@ -69,6 +78,7 @@ impl<'a> Placement<'a> {
             mode,
             link,
             made_at,
+            last: None,
         }
     }
 
@@ -193,13 +203,26 @@ impl<'a> Placement<'a> {
         for key in below {
             self.plan.remove(&key);
         }
+        self.last = None;
     }
 
     fn ensure_parents(&mut self, path: &[u8]) -> Result<()> {
         match fastlayer_tar::path::split(path) {
-            Some((parent, _)) if !parent.is_empty() => self.ensure_directory(parent, false),
+            Some((parent, _)) if !parent.is_empty() && !self.is_last(parent) => {
+                self.ensure_directory(parent, false)?;
+                let in_base = self.base_node(parent)?.is_some();
+                let path = parent.to_vec();
+                self.last = Some(LastDirectory { path, in_base });
+                Ok(())
+            }
             _ => Ok(()),
         }
+    }
+
+    fn is_last(&self, directory: &[u8]) -> bool {
+        self.last
+            .as_ref()
+            .is_some_and(|last| last.path == directory)
     }
 
     /// Plans the directory and those above it; one that exists keeps what it has.
@@ -276,7 +299,9 @@ impl<'a> Placement<'a> {
     }
 
     fn base_node(&self, path: &[u8]) -> Result<Option<Node<'a>>> {
-        if self.link {
+        let parent = fastlayer_tar::path::split(path).map_or(&b""[..], |(parent, _)| parent);
+        let last = self.last.as_ref().filter(|last| last.path == parent);
+        if self.link || last.is_some_and(|last| !last.in_base) {
             Ok(None)
         } else {
             self.base.get(path)
