@@ -131,7 +131,7 @@ def find_runtime(cache: Path, candidates: Sequence[str]) -> RuncDriver:
     if os.geteuid() != 0 or is_nested():
         raise RuntimeMissingError(
             "container runtimes are used by root only",
-            hint="run fastlayer as root; the steps of a build run without in the built-in sandbox",
+            hint="run fastlayer as root; only the steps of builds need no root",
         )
     refusals = []
     remembered = _remembered(cache)
