@@ -155,10 +155,7 @@ impl Store {
     }
 
     /// Calls `visit` with the place and name of each checkout, and the layers it depends on.
-    pub(crate) fn each_checkout(
-        &self,
-        visit: &mut dyn FnMut(&Directory, &[u8], &[DiffId]) -> Result<()>,
-    ) -> Result<()> {
+    pub(crate) fn each_checkout(&self, visit: &mut VisitCheckout<'_>) -> Result<()> {
         let area = Area::open(self)?;
         for entry in area.directory.entries()?.iter() {
             let layers = area.layers_of(entry.name)?;
@@ -167,6 +164,9 @@ impl Store {
         Ok(())
     }
 }
+
+/// Is given a checkout's place and name, and the layers it depends on.
+pub(crate) type VisitCheckout<'a> = dyn FnMut(&Directory, &[u8], &[DiffId]) -> Result<()> + 'a;
 
 fn chain_key(chain: &[DiffId]) -> String {
     format!("chain-{}", chain_name(chain))
