@@ -18,7 +18,7 @@ from tests.support.kaniko_cases import complete, kaniko_cases
 SAMPLE = frozenset(
     {
         *("kaniko-context-57", "kaniko-copy", "kaniko-dockerignore"),
-        *("fork-issue_3344", "fork-issue_969", "fork-issue_mz334", "fork-issue_mz798"),
+        *("fork-issue_3344", "fork-issue_969", "fork-issue_mz798"),
     }
 )
 """What runs in any test run: what is particular in few seconds."""
