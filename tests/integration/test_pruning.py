@@ -102,7 +102,10 @@ def test_builder_prune_frees_what_it_foretells(workshop: Workshop) -> None:
     command.run("fsck")
 
 
-def test_keep_storage_keeps_what_was_used_last(workshop: Workshop) -> None:
+def test_keep_storage_keeps_what_was_used_last(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fastlayer.cache.index.USED_PRECISION", 0.0)
     fill(workshop)
     workshop.command().run("rmi", "one", "two")
     storage = Storage(workshop.store)
