@@ -184,6 +184,12 @@ class Store:
     def write_tar(self, diff_id: str, fd: int) -> None: ...
     def export_blob(self, diff_id: str, codec: str, level: int | None, fd: int) -> tuple[str, int]:
         """Compressed ("gzip" "zstd" "none") into fd; gives blob digest and size."""
+    def exported_blob(
+        self, diff_id: str, codec: str, level: int | None = None
+    ) -> tuple[str, int] | None:
+        """Digest and size of the blob of an earlier export, which the next one gives again."""
+    def trim_exports(self, budget: int) -> int:
+        """Removes compressed frames until the last used ones have so many bytes; bytes freed."""
     def write_tree(self, chain: Sequence[str], destination: str) -> None:
         """The merged tree as plain files below an existing directory (-o type=local)."""
     def write_tree_tar(self, chain: Sequence[str], fd: int) -> None:
@@ -211,12 +217,20 @@ class Store:
     def layers(self) -> builtins.list[str]: ...
     def lease(self) -> Lease:
         """Keeps what is used and made through this store from being collected."""
-    def collect(self, keep: Callable[[], Sequence[str]], *, dry_run: bool = False) -> Collected:
+    def collect(
+        self,
+        keep: Callable[[], Sequence[str]],
+        *,
+        dry_run: bool = False,
+        forget_exports: bool = False,
+    ) -> Collected:
         """Garbage collection of layers and documents. ``keep`` is called twice, the second time
         when what it did not name is out of sight: what it names then comes back."""
     def usage(self, groups: Sequence[Sequence[str]]) -> Usage:
         """The disk that the store uses, and each group of layers and documents of it."""
     def fsck(self) -> builtins.list[Problem]: ...
+    def repair(self) -> tuple[builtins.list[Problem], builtins.list[Problem]]:
+        """Makes what is damaged again from what is whole: what was found, and what is left."""
 
 @final
 class MountNamespace:

@@ -283,6 +283,22 @@ class Store:
         """
         return self._core.export_blob(diff_id, codec, level, fd)
 
+    def exported_blob(
+        self, diff_id: str, *, codec: str, level: int | None = None
+    ) -> tuple[str, int] | None:
+        """Digest and size of what an earlier :meth:`export_blob` wrote; the next writes the same.
+
+        ``None`` where none is remembered.
+        """
+        return self._core.exported_blob(diff_id, codec, level)
+
+    def trim_exports(self, budget: int) -> int:
+        """Remove what exports left for the next ones, the last used last, down to a budget.
+
+        ``budget`` is in bytes of disk; gives the bytes freed.
+        """
+        return self._core.trim_exports(budget)
+
     def write_tree(self, chain: Sequence[str], destination: str) -> None:
         """Write the chain's merged tree as plain files below an existing directory."""
         self._core.write_tree(chain, destination)
@@ -393,7 +409,13 @@ class Store:
         finally:
             lease.release()
 
-    def collect(self, keep: Callable[[], Sequence[str]], *, dry_run: bool = False) -> Collected:
+    def collect(
+        self,
+        keep: Callable[[], Sequence[str]],
+        *,
+        dry_run: bool = False,
+        forget_exports: bool = False,
+    ) -> Collected:
         """Remove every layer and document that neither ``keep`` nor a lease names.
 
         Parameters
@@ -403,13 +425,15 @@ class Store:
             it did not name is out of sight: what it names then comes back.
         dry_run:
             Whether to tell only what would be removed now.
+        forget_exports:
+            Whether the compressed frames of layers that stay go, too.
 
         Raises
         ------
         CorruptError
             A layer that is kept is damaged; nothing was removed.
         """
-        return self._core.collect(keep, dry_run=dry_run)
+        return self._core.collect(keep, dry_run=dry_run, forget_exports=forget_exports)
 
     def usage(self, groups: Sequence[Sequence[str]]) -> Usage:
         """The disk that the store uses, as ``du`` counts it.
@@ -426,3 +450,20 @@ class Store:
     def fsck(self) -> builtins.list[Problem]:
         """Check names, hashes, recipes and checkouts; an empty list is a clean store."""
         return self._core.fsck()
+
+    def repair(self) -> tuple[builtins.list[Problem], builtins.list[Problem]]:
+        """Check, and make what is damaged again from what is whole.
+
+        What cannot be made again is missing afterwards instead of wrong, so that loading its image
+        puts it back. Checkouts are removed: nothing may be mounted.
+
+        Returns
+        -------
+        What was found, and what is still wrong.
+
+        Raises
+        ------
+        ConflictError
+            Others are storing layers.
+        """
+        return self._core.repair()

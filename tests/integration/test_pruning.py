@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 from fastlayer import Store
@@ -122,6 +123,26 @@ def test_keep_storage_keeps_what_was_used_last(
     assert storage.old_steps(unused_since=0) == []
     text = workshop.command().text("builder", "prune", "-f", "--filter", "until=1h")
     assert text == "Total reclaimed space: 0B"
+
+
+def test_prune_gives_back_what_exports_left(workshop: Workshop, tmp_path: Path) -> None:
+    fill(workshop)
+    command = workshop.command()
+    frames = workshop.store.root / "cache" / "frames"
+    first, second = tmp_path / "first.tar", tmp_path / "second.tar"
+    command.run("save", "--compression", "zstd", "-o", first, "one")
+    assert [path for path in frames.rglob("*") if path.is_file()]
+    command.run("save", "--compression", "zstd", "-o", second, "one")
+    assert first.read_bytes() == second.read_bytes()
+    steps = Storage(workshop.store).old_steps()
+    expected = Storage(workshop.store).prune(steps=steps, dry_run=True).freed
+    assert expected > SIZE  # frames are not shared with anything
+    before = du(workshop.store)
+    assert Storage(workshop.store).prune(steps=steps).freed == expected
+    assert before - du(workshop.store) == pytest.approx(expected, abs=32 * 1024)
+    assert not [path for path in frames.rglob("*") if path.is_file()]
+    command.run("save", "--compression", "zstd", "-o", second, "one")
+    assert first.read_bytes() == second.read_bytes()
 
 
 def test_a_build_keeps_the_cache_within_its_budget(

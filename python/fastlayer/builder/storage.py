@@ -99,7 +99,7 @@ class Storage:
         *,
         containers: Callable[[Container], bool] | None = None,
         images: Callable[[Image], bool] | None = None,
-        steps: Iterable[StepRecord] = (),
+        steps: Iterable[StepRecord] | None = None,
         dry_run: bool = False,
     ) -> Pruned:
         """Remove containers, images and records, and then all that nothing needs any more.
@@ -110,7 +110,8 @@ class Storage:
             Which ones; a container that runs and an image that a container needs stay. ``None``
             is none.
         steps:
-            Records of the build cache.
+            Records of the build cache; with all of them go the frames that exports left, and the
+            trees that failed steps left. ``None`` leaves the cache alone.
         dry_run:
             Whether to tell only what would be removed now.
         """
@@ -126,14 +127,17 @@ class Storage:
             for image in (self.catalog.list() if images is not None else ())
             if image.id not in used and images is not None and images(image)
         ]
-        forgotten = tuple(steps)
+        forgotten = tuple(steps or ())
+        whole = steps is not None and len(forgotten) == len(self.records())
         if dry_run:
-            return self._foretell(stopped, doomed, forgotten)
+            return self._foretell(stopped, doomed, forgotten, whole=whole)
         freed, removed = self._remove_containers(stopped)
         untagged, deleted = self._remove_images(doomed)
         keys = {record.key for record in forgotten}
         self._forget(keys)
-        collected = self.store.collect(lambda: self.roots(without_steps=keys))
+        if whole:
+            FailedSteps(self.store).forget()
+        collected = self.store.collect(lambda: self.roots(without_steps=keys), forget_exports=whole)
         return Pruned(
             freed=freed + collected.freed,
             containers=removed,
@@ -181,9 +185,6 @@ class Storage:
     # Inside.
 
     def _forget(self, keys: set[str]) -> None:
-        """Remove records; with the last one go the trees that failed steps left."""
-        if keys and keys >= {record.key for record in self.records()}:
-            FailedSteps(self.store).forget()
         # On a full disk this cannot be written. A record without its layer counts for nothing.
         with contextlib.suppress(StoreIOError):
             if keys:
@@ -191,12 +192,22 @@ class Storage:
                     index.forget(list(keys))
 
     def _foretell(
-        self, containers: list[Container], images: list[Image], steps: tuple[StepRecord, ...]
+        self,
+        containers: list[Container],
+        images: list[Image],
+        steps: tuple[StepRecord, ...],
+        *,
+        whole: bool,
     ) -> Pruned:
-        collected = self.reclaimable(
-            without_containers={container.identifier for container in containers},
-            without_images={image.id for image in images},
-            without_steps={record.key for record in steps},
+        leaving = {container.identifier for container in containers}
+        doomed = {image.id for image in images}
+        keys = {record.key for record in steps}
+        collected = self.store.collect(
+            lambda: self.roots(
+                without_containers=leaving, without_images=doomed, without_steps=keys
+            ),
+            dry_run=True,
+            forget_exports=whole,
         )
         return Pruned(
             freed=collected.freed + sum(disk_usage(c.directory) for c in containers),

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from fastlayer.cache.policy import cache_budget
 from fastlayer.errors import UsageError
 from fastlayer.image.catalog import ImageCatalog
 from fastlayer.image.image import Image
@@ -101,7 +102,10 @@ def save(
         for selection in selections:
             # Named by the lease before the first byte is written, and not when its turn comes.
             catalog.size(selection.image)
-        return writer.write(selections)
+        report = writer.write(selections)
+    if writer.has_exported:
+        catalog.store.trim_exports(cache_budget(catalog.store.root))
+    return report
 
 
 class _LayoutWriter:
@@ -136,6 +140,11 @@ class _LayoutWriter:
             output.file("repositories", encode(_repositories(selections)))
         output.finish()
         return SaveReport(self._manifests, tuple(self._rewritten), self._descriptors)
+
+    @property
+    def has_exported(self) -> bool:
+        """Whether layers were compressed, which leaves frames for the next time."""
+        return bool(self._exported)
 
     def _image(self, image: Image) -> Manifest:
         kept = image.manifest if self._options.codec is None else None

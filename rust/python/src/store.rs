@@ -41,9 +41,10 @@ fn digest_of(py: Python<'_>, text: &str) -> PyResult<BlobDigest> {
 }
 
 /// What shall stay: each digest may be a layer's or a document's.
-fn asked(py: Python<'_>, keep: &Py<PyAny>) -> PyResult<Keep> {
+fn asked(py: Python<'_>, keep: &Py<PyAny>, forget_exports: bool) -> PyResult<Keep> {
     let digests: Vec<String> = keep.call0(py)?.extract(py)?;
     Ok(Keep {
+        forget_exports,
         layers: chain_of(py, &digests)?.into_iter().collect(),
         blobs: digests
             .iter()
@@ -275,6 +276,25 @@ impl Store {
         Ok((digest.to_string(), size))
     }
 
+    #[pyo3(signature = (diff_id, codec, level = None))]
+    fn exported_blob(
+        &self,
+        py: Python<'_>,
+        diff_id: &str,
+        codec: &str,
+        level: Option<i32>,
+    ) -> PyResult<Option<(String, u64)>> {
+        let diff_id = diff_id_of(py, diff_id)?;
+        let found = blocking::short(py, || {
+            self.0.exported(&diff_id, Codec::parse(codec)?, level)
+        })?;
+        Ok(found.map(|(digest, size)| (digest.to_string(), size)))
+    }
+
+    fn trim_exports(&self, py: Python<'_>, budget: u64) -> PyResult<u64> {
+        blocking::run(py, None, |_| self.0.trim_exports(budget))
+    }
+
     fn write_tree(&self, py: Python<'_>, chain: Vec<String>, destination: PathBuf) -> PyResult<()> {
         let chain = chain_of(py, &chain)?;
         blocking::run(py, None, |job| {
@@ -429,11 +449,17 @@ impl Store {
         blocking::run(py, None, |job| self.0.usage(&groups, &job.cancel)).map(Usage::from)
     }
 
-    #[pyo3(signature = (keep, *, dry_run = false))]
-    fn collect(&self, py: Python<'_>, keep: Py<PyAny>, dry_run: bool) -> PyResult<Collected> {
+    #[pyo3(signature = (keep, *, dry_run = false, forget_exports = false))]
+    fn collect(
+        &self,
+        py: Python<'_>,
+        keep: Py<PyAny>,
+        dry_run: bool,
+        forget_exports: bool,
+    ) -> PyResult<Collected> {
         let mut raised = None;
         let roots = || {
-            Python::attach(|py| asked(py, &keep)).map_err(|error| {
+            Python::attach(|py| asked(py, &keep, forget_exports)).map_err(|error| {
                 raised = Some(error);
                 fastlayer_store::Error::Interrupted
             })
@@ -448,15 +474,14 @@ impl Store {
         raised.map_or(result, Err).map(Collected::from)
     }
 
+    fn repair(&self, py: Python<'_>) -> PyResult<(Vec<Problem>, Vec<Problem>)> {
+        let done = blocking::run(py, None, |job| self.0.repair(&job.cancel))?;
+        let found = done.found.into_iter().map(Problem::from).collect();
+        Ok((found, done.left.into_iter().map(Problem::from).collect()))
+    }
+
     fn fsck(&self, py: Python<'_>) -> PyResult<Vec<Problem>> {
         let found = blocking::run(py, None, |job| self.0.fsck(&job.cancel, &mut |_| ()))?;
-        Ok(found
-            .into_iter()
-            .map(|problem| Problem {
-                what: problem.what.to_string(),
-                name: problem.name,
-                detail: problem.detail,
-            })
-            .collect())
+        Ok(found.into_iter().map(Problem::from).collect())
     }
 }

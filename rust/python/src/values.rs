@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use fastlayer_store::Problem as StoreProblem;
 use fastlayer_store::compare::{Change as StoreChange, ChangeKind};
 use fastlayer_store::index::Kind;
 use fastlayer_store::usage::Usage as StoreUsage;
@@ -232,6 +233,16 @@ pub struct Problem {
     pub name: String,
     /// What is wrong with it.
     pub detail: String,
+}
+
+impl From<StoreProblem> for Problem {
+    fn from(problem: StoreProblem) -> Self {
+        Self {
+            what: problem.what.to_owned(),
+            name: problem.name,
+            detail: problem.detail,
+        }
+    }
 }
 
 #[pymethods]

@@ -43,7 +43,7 @@ pub(crate) struct Fanout {
 }
 
 impl Fanout {
-    fn open(root: &Directory, name: &[u8]) -> Result<Self> {
+    pub(crate) fn open(root: &Directory, name: &[u8]) -> Result<Self> {
         Ok(Self {
             directory: root.ensure_child(name, PRIVATE)?,
             children: (0..256).map(|_| OnceLock::new()).collect(),

@@ -23,6 +23,7 @@ use fastlayer_fs::{Directory, FileLock, remove_tree};
 use crate::area::{Area, Fanout, file_name, remove};
 use crate::digest::{BlobDigest, DiffId};
 use crate::error::{Error, Result, check_cancelled};
+use crate::frame_cache::{FrameCache, layer_of};
 use crate::layer_reader::read_recipe;
 use crate::store::{SET_ASIDE, Store};
 use crate::sync::SYNC;
@@ -42,6 +43,8 @@ pub struct Keep {
     pub layers: HashSet<DiffId>,
     /// Documents and blobs.
     pub blobs: HashSet<BlobDigest>,
+    /// Whether what exports have left goes even for layers that stay.
+    pub forget_exports: bool,
 }
 
 /// What a collection removed, or would remove.
@@ -138,6 +141,12 @@ impl Store {
         }
         self.checkouts_except(&keep.layers, &mut |directory, name| {
             tally.walk(directory, name).map(drop)
+        })?;
+        let cache = FrameCache::open(self)?;
+        let unneeded = cache.unneeded(|name| is_export_kept(&keep, name))?;
+        cache.each(&unneeded, &mut |directory, name| {
+            tally.add(directory.find_child(name)?);
+            Ok(())
         })?;
         Ok(found.finished(&tally))
     }
@@ -261,6 +270,11 @@ impl Collection<'_> {
                 self.remove(&area.trees, name.as_bytes())?;
             }
         }
+        let cache = FrameCache::open(self.store)?;
+        let unneeded = cache.unneeded(|name| is_export_kept(keep, name))?;
+        cache.each(&unneeded, &mut |directory, name| {
+            self.remove(directory, name)
+        })?;
         for entry in self.store.trash().entries()?.iter() {
             if !SET_ASIDE.contains(&entry.name) {
                 self.tally.walk(self.store.trash(), entry.name)?;
@@ -349,6 +363,10 @@ impl Collection<'_> {
 
 fn is_unfinished(name: &[u8]) -> bool {
     name.starts_with(TEMPORARY_PREFIX.as_bytes())
+}
+
+fn is_export_kept(keep: &Keep, name: &[u8]) -> bool {
+    !keep.forget_exports && layer_of(name).is_some_and(|diff_id| keep.layers.contains(&diff_id))
 }
 
 fn keeps_layer(keep: &Keep, name: &str) -> bool {

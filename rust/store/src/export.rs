@@ -1,9 +1,10 @@
 //! Layers on their way out, compressed.
 //!
-//! Each row of the recipe becomes one complete gzip member or zstd frame, so a blob is a
-//! concatenation of frames, and versions of a layer share most of them. The bytes depend on the
-//! layer and the codec's settings alone: never on the number of threads or the processor. Changing
-//! a constant here, or a compression library, changes digests.
+//! Each frame of the layer becomes one complete gzip member or zstd frame, so a blob is their
+//! concatenation, and versions of a layer share most of them: what an earlier export has
+//! compressed is copied. The bytes depend on the layer and the codec's settings alone, never on
+//! the number of threads, the processor or what is in the cache. Changing a constant here, or a
+//! compression library, changes digests.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -13,12 +14,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::digest::{BlobDigest, DiffId};
 use crate::error::{Error, Result, check_cancelled};
+use crate::frame_cache::{ExportRecord, FrameCache};
+use crate::frames::{Frame, frames};
 use crate::hashing::HashingWriter;
 use crate::layer_reader::LayerReader;
 use crate::store::Store;
 
 /// Frames being compressed, or waiting to be written, per thread.
 const WINDOW: usize = 3;
+/// Names the compressor of gzip members in the keys of frames: to be raised with any change of the
+/// bytes it makes, which the golden digests of the tests tell.
+const GZIP_VERSION: u32 = 1;
+const FRAME_CONTEXT: &str = "fastlayer frame v1";
 
 /// How a blob is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +89,8 @@ pub struct ExportOptions {
     pub level: Option<i32>,
     /// Threads that compress.
     pub threads: usize,
+    /// Whether frames are taken from the cache, and left there.
+    pub reuse: bool,
     /// Set to end the work with [`Error::Interrupted`].
     pub cancel: Arc<AtomicBool>,
 }
@@ -93,6 +102,7 @@ impl ExportOptions {
             codec,
             level: None,
             threads: 2,
+            reuse: true,
             cancel: Arc::default(),
         }
     }
@@ -110,13 +120,30 @@ impl Store {
         output: &mut dyn Write,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(BlobDigest, u64)> {
-        let level = options.level.unwrap_or(options.codec.default_level());
-        options.codec.check_level(level)?;
+        let settings = Settings::new(options.codec, options.level)?;
         let _lease = self.lease()?;
         let reader = LayerReader::open(self, diff_id)?;
+        let frames = frames(reader.recipe());
+        let reuse = options.reuse && options.codec != Codec::None;
+        let cache = reuse.then(|| FrameCache::open(self)).transpose()?;
+        let work = Work {
+            reader: &reader,
+            settings,
+            frames: &frames,
+            cache: cache.as_ref(),
+        };
         let mut output = HashingWriter::new(output);
-        write_frames(&reader, options, level, &mut output, progress)?;
+        work.write(options, &mut output, progress)?;
         let (digest, size) = output.finish();
+        if let Some(cache) = &cache {
+            let keys = frames.iter().map(|frame| settings.key(&frame.identity));
+            let record = ExportRecord {
+                digest,
+                size,
+                frames: keys.collect(),
+            };
+            cache.put_record(&settings.name(diff_id), &record);
+        }
         if options.codec == Codec::None && digest.as_bytes() != diff_id.as_bytes() {
             return Err(Error::corrupt(
                 format!("layer {diff_id}"),
@@ -127,83 +154,163 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Digest and size of the blob that an export of the layer gave, if one is remembered: the
+    /// next one will give the same.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for a level out of range.
+    pub fn exported(
+        &self,
+        diff_id: &DiffId,
+        codec: Codec,
+        level: Option<i32>,
+    ) -> Result<Option<(BlobDigest, u64)>> {
+        let settings = Settings::new(codec, level)?;
+        let record = FrameCache::open(self)?.record(&settings.name(diff_id));
+        Ok(record.map(|record| (record.digest, record.size)))
+    }
+}
+
+/// All that the bytes of a compressed frame depend on besides its content.
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    codec: Codec,
+    level: i32,
+    version: u32,
+}
+
+impl Settings {
+    fn new(codec: Codec, level: Option<i32>) -> Result<Self> {
+        let level = level.unwrap_or(codec.default_level());
+        codec.check_level(level)?;
+        let version = match codec {
+            Codec::None => 0,
+            Codec::Gzip => GZIP_VERSION,
+            Codec::Zstd => zstd::zstd_safe::version_number(),
+        };
+        Ok(Self {
+            codec,
+            level,
+            version,
+        })
+    }
+
+    fn text(self) -> String {
+        let codec = match self.codec {
+            Codec::None => "none",
+            Codec::Gzip => "gzip",
+            Codec::Zstd => "zstd",
+        };
+        format!("{codec}-{}-{}", self.level, self.version)
+    }
+
+    /// The name of a layer's export in the cache.
+    fn name(self, diff_id: &DiffId) -> String {
+        format!("{}.{}", diff_id.hex(), self.text())
+    }
+
+    /// The key of a frame in the cache.
+    fn key(self, identity: &[u8; 32]) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_derive_key(FRAME_CONTEXT);
+        hasher.update(self.text().as_bytes());
+        hasher.update(&[0]);
+        hasher.update(identity);
+        *hasher.finalize().as_bytes()
+    }
+}
+
 struct Job {
-    row: usize,
+    frame: usize,
     answer: SyncSender<Result<Vec<u8>>>,
 }
 
-fn write_frames(
-    reader: &LayerReader,
-    options: &ExportOptions,
-    level: i32,
-    output: &mut impl Write,
-    progress: &mut dyn FnMut(u64),
-) -> Result<()> {
-    let rows = &reader.recipe().rows;
-    if rows.is_empty() {
-        // No bytes at all: a blob must be a valid stream all the same.
-        let frame = Compressor::new(options.codec, level)?.compress(Vec::new())?;
-        return write(output, &frame);
-    }
-    let threads = options.threads.clamp(1, rows.len());
-    let window = threads * WINDOW;
-    let (jobs, queue) = sync_channel::<Job>(window);
-    let queue = Mutex::new(queue);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| compress_rows(reader, options.codec, level, &queue));
-        }
-        // Dropped at the end of this closure, which lets the threads end.
-        let jobs = jobs;
-        let mut waiting: VecDeque<Receiver<Result<Vec<u8>>>> = VecDeque::new();
-        let (mut next, mut done) = (0, 0);
-        for row in rows {
-            while next < rows.len() && waiting.len() < window {
-                let (answer, receiver) = sync_channel(1);
-                let job = Job { row: next, answer };
-                jobs.send(job).map_err(|_| Error::Interrupted)?;
-                waiting.push_back(receiver);
-                next += 1;
+/// One export at work.
+struct Work<'a> {
+    reader: &'a LayerReader,
+    settings: Settings,
+    frames: &'a [Frame],
+    cache: Option<&'a FrameCache<'a>>,
+}
+
+impl Work<'_> {
+    fn write(
+        &self,
+        options: &ExportOptions,
+        output: &mut impl Write,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<()> {
+        let threads = options.threads.clamp(1, self.frames.len());
+        let window = threads * WINDOW;
+        let (jobs, queue) = sync_channel::<Job>(window);
+        let queue = Mutex::new(queue);
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| self.make_frames(&queue));
             }
-            check_cancelled(&options.cancel)?;
-            let answer = waiting.pop_front().map(|receiver| receiver.recv());
-            let Some(Ok(frame)) = answer else {
-                return Err(Error::Interrupted);
-            };
-            write(output, &frame?)?;
-            done += row.length();
-            progress(done);
-        }
-        Ok(())
-    })
-}
-
-fn write(output: &mut impl Write, frame: &[u8]) -> Result<()> {
-    output
-        .write_all(frame)
-        .map_err(|source| Error::io("cannot write the blob", source))
-}
-
-fn compress_rows(reader: &LayerReader, codec: Codec, level: i32, queue: &Mutex<Receiver<Job>>) {
-    let mut compressor = Compressor::new(codec, level);
-    loop {
-        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = job else {
-            return;
-        };
-        let result = match &mut compressor {
-            Ok(compressor) => compress_row(reader, compressor, job.row),
-            Err(_) => Err(Error::format("compressor", "cannot be made")),
-        };
-        // Nobody listens when the export was given up.
-        let _ = job.answer.send(result);
+            // Dropped at the end of this closure, which lets the threads end.
+            let jobs = jobs;
+            let mut waiting: VecDeque<Receiver<Result<Vec<u8>>>> = VecDeque::new();
+            let (mut next, mut done) = (0, 0);
+            for frame in self.frames {
+                while next < self.frames.len() && waiting.len() < window {
+                    let (answer, receiver) = sync_channel(1);
+                    let job = Job {
+                        frame: next,
+                        answer,
+                    };
+                    jobs.send(job).map_err(|_| Error::Interrupted)?;
+                    waiting.push_back(receiver);
+                    next += 1;
+                }
+                check_cancelled(&options.cancel)?;
+                let answer = waiting.pop_front().map(|receiver| receiver.recv());
+                let Some(Ok(bytes)) = answer else {
+                    return Err(Error::Interrupted);
+                };
+                output
+                    .write_all(&bytes?)
+                    .map_err(|source| Error::io("cannot write the blob", source))?;
+                done += frame.length;
+                progress(done);
+            }
+            Ok(())
+        })
     }
-}
 
-fn compress_row(reader: &LayerReader, compressor: &mut Compressor, row: usize) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    reader.expand_checked(row, &mut bytes)?;
-    compressor.compress(bytes)
+    fn make_frames(&self, queue: &Mutex<Receiver<Job>>) {
+        let mut compressor = None;
+        loop {
+            let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            let Ok(job) = job else {
+                return;
+            };
+            // Nobody listens when the export was given up.
+            let _ = job.answer.send(self.frame(job.frame, &mut compressor));
+        }
+    }
+
+    /// The compressed bytes of a frame: those of an earlier export, or made now.
+    fn frame(&self, number: usize, compressor: &mut Option<Compressor>) -> Result<Vec<u8>> {
+        let frame = &self.frames[number];
+        let key = self.settings.key(&frame.identity);
+        if let Some(bytes) = self.cache.and_then(|cache| cache.read(&key)) {
+            return Ok(bytes);
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(frame.length).unwrap_or(0));
+        for row in frame.rows.clone() {
+            self.reader.expand_checked(row, &mut bytes)?;
+        }
+        let compressor = match compressor {
+            Some(compressor) => compressor,
+            None => compressor.insert(Compressor::new(self.settings)?),
+        };
+        let bytes = compressor.compress(bytes)?;
+        if let Some(cache) = self.cache {
+            cache.write(&key, &bytes);
+        }
+        Ok(bytes)
+    }
 }
 
 enum Compressor {
@@ -213,8 +320,9 @@ enum Compressor {
 }
 
 impl Compressor {
-    fn new(codec: Codec, level: i32) -> Result<Self> {
-        Ok(match codec {
+    fn new(settings: Settings) -> Result<Self> {
+        let level = settings.level;
+        Ok(match settings.codec {
             Codec::None => Self::None,
             Codec::Gzip => {
                 let level = libdeflater::CompressionLvl::new(level)

@@ -65,6 +65,7 @@ fn collect(store: &Store, layers: &[DiffId]) -> u64 {
     let keep = Keep {
         layers: layers.iter().copied().collect(),
         blobs: HashSet::new(),
+        forget_exports: false,
     };
     let cancel = AtomicBool::new(false);
     let foretold = store.collectable(|| Ok(keep.clone()), &cancel).unwrap();

@@ -81,6 +81,7 @@ fn checkouts_go_with_their_layers() {
     let keep = Keep {
         layers: HashSet::from([kept]),
         blobs: HashSet::new(),
+        forget_exports: false,
     };
     fixture
         .store

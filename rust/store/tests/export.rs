@@ -112,6 +112,145 @@ fn the_bytes_do_not_depend_on_threads_or_history() {
     }
 }
 
+/// Paths below the cache of a store: what exports have left.
+fn cached(store: &Store, kind: &str) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    let mut pending = vec![store.path().join("cache").join(kind)];
+    while let Some(directory) = pending.pop() {
+        let Ok(entries) = std::fs::read_dir(directory) else {
+            continue;
+        };
+        for entry in entries {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                pending.push(path);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+fn ingested(store: &Store, tar: &[u8]) -> DiffId {
+    store
+        .ingest(Cursor::new(tar), IngestOptions::default(), &mut |_| {})
+        .unwrap()
+        .diff_id
+}
+
+#[test]
+fn the_bytes_do_not_depend_on_what_is_cached() {
+    for codec in [Codec::Gzip, Codec::Zstd] {
+        let store = TestStore::new();
+        let layer = ingested(&store, &sample());
+        let off = ExportOptions {
+            reuse: false,
+            ..ExportOptions::new(codec)
+        };
+        let options = ExportOptions::new(codec);
+        let expected = export(&store, &layer, &off);
+        assert!(cached(&store, "frames").is_empty());
+        assert_eq!(store.exported(&layer, codec, None).unwrap(), None);
+        assert_eq!(export(&store, &layer, &options), expected);
+        let frames = cached(&store, "frames");
+        assert!(frames.len() > 3);
+        assert_eq!(export(&store, &layer, &options), expected);
+        for (number, path) in frames.iter().enumerate() {
+            match number % 4 {
+                0 => std::fs::remove_file(path).unwrap(),
+                1 => damage(path, |bytes| bytes[0] ^= 1),
+                2 => damage(path, |bytes| bytes.truncate(20)),
+                _ => {}
+            }
+        }
+        assert_eq!(export(&store, &layer, &options), expected);
+        assert_eq!(cached(&store, "frames"), frames);
+        let remembered = store.exported(&layer, codec, None).unwrap();
+        let size = expected.len() as u64;
+        assert_eq!(remembered, Some((BlobDigest::of(&expected), size)));
+        assert_eq!(store.exported(&layer, codec, Some(1)).unwrap(), None);
+    }
+}
+
+fn damage(path: &std::path::Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = std::fs::read(path).unwrap();
+    change(&mut bytes);
+    std::fs::remove_file(path).unwrap();
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// A layer of many files, of which `changed` is another than usual.
+fn version(changed: usize) -> Vec<u8> {
+    let mut tar = Vec::new();
+    for number in 0..1500 {
+        let seed = if number == changed { 9999 } else { number };
+        let content = pseudo_random(20_000, seed as u64);
+        member(&mut tar, &format!("file/{number}"), &content);
+    }
+    tar.extend_from_slice(&TRAILER);
+    tar
+}
+
+#[test]
+fn a_next_version_shares_all_frames_but_a_few() {
+    let store = TestStore::new();
+    let options = ExportOptions::new(Codec::Zstd);
+    let first = ingested(&store, &version(usize::MAX));
+    export(&store, &first, &options);
+    let before = cached(&store, "frames").len();
+    let second = ingested(&store, &version(700));
+    let blob = export(&store, &second, &options);
+    let added = cached(&store, "frames").len() - before;
+    assert!(
+        before > 25 && (1..=3).contains(&added),
+        "{added} of {before}"
+    );
+    let other = TestStore::new();
+    let alone = ingested(&other, &version(700));
+    assert_eq!(export(&other, &alone, &options), blob);
+}
+
+#[test]
+fn frames_go_with_their_layers_and_by_the_budget() {
+    let store = TestStore::new();
+    let options = ExportOptions::new(Codec::Zstd);
+    let first = ingested(&store, &version(usize::MAX));
+    let second = ingested(&store, &version(700));
+    export(&store, &first, &options);
+    let of_first = cached(&store, "frames");
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    export(&store, &second, &options);
+    let all = cached(&store, "frames").len();
+    assert!(all > of_first.len());
+
+    assert_eq!(store.trim_exports(u64::MAX).unwrap(), 0);
+    let size: u64 = cached(&store, "frames")
+        .iter()
+        .map(|path| path.metadata().unwrap().len())
+        .sum();
+    assert!(store.trim_exports(size - size / 50).unwrap() > 0);
+    // What the blobs were is known all the same.
+    assert_eq!(cached(&store, "exports").len(), 2);
+    assert!(cached(&store, "frames").len() < all);
+
+    export(&store, &first, &options);
+    let roots = || {
+        Ok(fastlayer_store::Keep {
+            layers: [first].into(),
+            ..fastlayer_store::Keep::default()
+        })
+    };
+    store
+        .collect(roots, &std::sync::atomic::AtomicBool::new(false))
+        .unwrap();
+    assert_eq!(cached(&store, "frames"), of_first);
+    assert_eq!(cached(&store, "exports").len(), 1);
+    assert!(store.trim_exports(0).unwrap() > 0);
+    assert!(cached(&store, "frames").is_empty());
+}
+
 /// A changed digest is a changed format: every blob in every registry would be uploaded anew.
 #[test]
 fn golden_digests() {
@@ -127,8 +266,8 @@ fn golden_digests() {
         digests,
         [
             "sha256:ef1f2a21f1085b85d72d1f5e5d24f3e4cdceab22877170fb9e6d801fe182f09c",
-            "sha256:8460d91b427b2eab373d7c18cb53c07078b42d741c3dd753527a6f5dad9a4b24",
-            "sha256:a311b449df2428cea71f03ce637115cc622a9a37f0845a71afca4223f71feb66",
+            "sha256:949cf7bd380271b9dcf24b40bd2882c6b836d36e574c640cd2ece2615d2bd286",
+            "sha256:443804f6a7532dd6d5e8aa643409d5be6e80782cd088c6bc4ecaec1a055f0e71",
         ]
     );
 }
