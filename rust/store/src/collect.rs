@@ -34,7 +34,7 @@ const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long contents wait for the writers that are at work.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// One collection at a time.
-const COLLECTOR: &[u8] = b"collect";
+pub(crate) const COLLECTOR: &[u8] = b"collect";
 
 /// What stays in the store.
 #[derive(Clone, Debug, Default)]

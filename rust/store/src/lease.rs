@@ -19,7 +19,7 @@ use fastlayer_fs::lock::LockMode;
 use fastlayer_fs::publish::temporary_name;
 use fastlayer_fs::{Directory, FileLock};
 
-use crate::collect::Keep;
+use crate::collect::{COLLECTOR, Keep};
 use crate::digest::{BlobDigest, DiffId};
 use crate::error::{Error, Result, check_cancelled};
 use crate::store::Store;
@@ -58,6 +58,8 @@ struct Held {
     name: Vec<u8>,
     /// What is written down already.
     named: Mutex<HashSet<[u8; 32]>>,
+    /// Taken once nothing more can be written down: on a full disk collection waits for us.
+    instead: Mutex<Option<FileLock>>,
 }
 
 impl Drop for Held {
@@ -65,6 +67,14 @@ impl Drop for Held {
         // Whatever is left behind is removed by collection: nobody holds its lock.
         let _ = self.directory.unlink(&self.name);
     }
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+    )
 }
 
 impl Held {
@@ -80,21 +90,34 @@ impl Held {
                     directory,
                     name,
                     named: Mutex::default(),
+                    instead: Mutex::default(),
                 });
             }
         }
     }
 
-    fn name(&self, kind: &str, digest: &[u8; 32], hex: &str) -> Result<()> {
+    fn name(&self, locks: &Directory, kind: &str, digest: &[u8; 32], hex: &str) -> Result<()> {
         let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
         // A layer and a blob never have the same digest unless they are the same bytes.
         if named.contains(digest) {
             return Ok(());
         }
         let mut file = self.lock.file();
-        file.write_all(format!("{kind} {hex}\n").as_bytes())
-            .map_err(|source| Error::io("cannot write a lease", source))?;
+        match file.write_all(format!("{kind} {hex}\n").as_bytes()) {
+            Ok(()) => {}
+            Err(source) if is_full(&source) => self.keep_collection_away(locks)?,
+            Err(source) => return Err(Error::io("cannot write a lease", source)),
+        }
         named.insert(*digest);
+        Ok(())
+    }
+
+    /// A full disk must be readable, and be emptied one by one.
+    fn keep_collection_away(&self, locks: &Directory) -> Result<()> {
+        let mut instead = lock(&self.instead);
+        if instead.is_none() {
+            *instead = Some(FileLock::acquire(locks, COLLECTOR, LockMode::Shared)?);
+        }
         Ok(())
     }
 }
@@ -117,7 +140,7 @@ impl Store {
     /// is looked for or published: what is found after that stays.
     pub(crate) fn name_layer(&self, diff_id: &DiffId) -> Result<()> {
         match lock(&self.leases().held).upgrade() {
-            Some(held) => held.name("layer", diff_id.as_bytes(), &diff_id.hex()),
+            Some(held) => held.name(self.locks(), "layer", diff_id.as_bytes(), &diff_id.hex()),
             None => Ok(()),
         }
     }
@@ -126,7 +149,7 @@ impl Store {
     pub(crate) fn name_blob(&self, digest: &BlobDigest) -> Result<()> {
         match lock(&self.leases().held).upgrade() {
             // A plain blob has the digest of its layer, so both kinds are kept for either name.
-            Some(held) => held.name("blob", digest.as_bytes(), &digest.hex()),
+            Some(held) => held.name(self.locks(), "blob", digest.as_bytes(), &digest.hex()),
             None => Ok(()),
         }
     }

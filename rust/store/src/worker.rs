@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use fastlayer_fs::{Directory, Metadata};
 use fastlayer_tar::sparse::{Expander, SparseMap};
 use fastlayer_tar::{Entry, padding};
+use rustix::io::Errno;
 
 use crate::arena::{ARENA_SIZE, Arena, Arenas, Step};
 use crate::digest::{ContentHasher, ContentId};
@@ -302,7 +303,16 @@ impl Work<'_> {
             return self.object(&id, size);
         }
         let (directory, name) = self.directory_of(source)?;
-        let mut file = directory.open_file(name)?;
+        let mut file = match directory.open_file(name) {
+            // That is about the source, not about the store.
+            Err(error) if error.errno() == Some(Errno::ACCESS) => {
+                return Err(Error::Source {
+                    path: shown(source),
+                    detail: "cannot open: permission denied".to_owned(),
+                });
+            }
+            file => file?,
+        };
         let adopt = source.adoption == Adoption::Link && !xattrs;
         let id = if size <= ARENA_SIZE as u64 {
             self.small_file(&mut file, size, birth, adopt, source)?
