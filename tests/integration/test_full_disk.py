@@ -89,5 +89,6 @@ def test_a_run_that_fills_the_disk(
     failure = Failure.of(fastlayer.run("build", context, check=False))
     assert failure.error == "Dockerfile:2: RUN cat /dev/zero > /big: exit code 1"
     assert "No space left on device" in failure.before
-    before.assert_same(StoreState.of(fastlayer.root))
+    before.assert_same(StoreState.of(fastlayer.root), more_layers=True)
+    fastlayer.run("builder", "prune", "-f")  # what the step left is kept to be looked at
     assert disk.free() > free - (4 << 20)
