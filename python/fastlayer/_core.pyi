@@ -4,7 +4,6 @@ import builtins
 from collections.abc import Callable, Sequence
 from typing import final
 
-__all__: builtins.list[str]
 __version__: str
 
 def build_info() -> dict[str, str]: ...
