@@ -16,10 +16,14 @@ use crate::errors;
 #[derive(Debug)]
 pub struct MountNamespace(fastlayer_sandbox::MountNamespace);
 
+/// What the kernel gives where the upper's file system lacks something, and writes nothing else.
+const EINVAL: i32 = 22;
+
 fn convert(py: Python<'_>, error: SandboxError) -> PyErr {
     let message = error.to_string();
+    let refused = message.starts_with("cannot mount an overlay") && error.errno() == Some(EINVAL);
     // What the kernel writes where the upper is on overlay, or has no extended attributes.
-    if message.contains("not supported as upperdir") {
+    if refused || message.contains("not supported as upperdir") {
         let hint = "the store's file system cannot hold writable layers: name a store on ext4, \
                     XFS, btrfs or tmpfs with --root";
         return errors::io_with_hint(py, &message, error.errno(), Some(hint));
