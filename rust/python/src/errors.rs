@@ -9,6 +9,8 @@ use pyo3::types::PyDict;
 
 const ENOSPC: i32 = 28;
 const EROFS: i32 = 30;
+const ENOSYS: i32 = 38;
+const EOPNOTSUPP: i32 = 95;
 const EDQUOT: i32 = 122;
 const EACCES: i32 = 13;
 const EPERM: i32 = 1;
@@ -88,6 +90,10 @@ pub fn io(py: Python<'_>, message: &str, errno: Option<i32>) -> PyErr {
         Some(ENOSPC | EDQUOT) => Some(
             "free space on the store's file system (fastlayer builder prune, rmi), or name \
              another store with --root",
+        ),
+        Some(ENOSYS | EOPNOTSUPP) => Some(
+            "the file system lacks what layers need: name a store on ext4, XFS, btrfs or tmpfs \
+             with --root",
         ),
         Some(EROFS) => Some("the file system is read-only: name another store with --root"),
         Some(EACCES | EPERM) => {
