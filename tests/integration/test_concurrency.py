@@ -57,7 +57,8 @@ class Client:
     def work(self, deadline: float) -> None:
         """Work until the deadline; notes whatever fails."""
         dice = random.Random(SEED + self.number)
-        workload = Workload(self.command, self.folder, SEED + self.number)
+        prefix = f"client{self.number}-"
+        workload = Workload(self.command, self.folder, SEED + self.number, prefix)
         while time.monotonic() < deadline and not self.failures:
             operation = dice.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
             try:
@@ -69,9 +70,8 @@ class Client:
     def do(self, operation: str, workload: Workload, dice: random.Random) -> None:
         if operation in {"build", "import"} or (operation == "load" and dice.random() < 0.5):
             turn = workload.turn(operation)
-            name = f"client{self.number}-{turn.name}"
-            self.call(*(name if word == turn.name else word for word in turn.argv))
-            self.mine.add(turn.name if operation == "load" else name)
+            self.call(*turn.argv)
+            self.mine.add(turn.name)
         elif operation == "load":
             self.call("load", "-q", "-i", self.shared)
         elif operation == "rmi" and self.mine:

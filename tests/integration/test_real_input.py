@@ -11,7 +11,7 @@ import json
 import os
 import pty
 import re
-import select
+import selectors
 import shutil
 import socket
 import subprocess
@@ -101,6 +101,13 @@ def port_is_free() -> None:
             missing("port 80 is in use")
 
 
+def readable(terminal: int, seconds: float) -> bool:
+    """Whether there is something to read; the descriptor may have any number."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(terminal, selectors.EVENT_READ)
+        return bool(selector.select(seconds))
+
+
 def type_into(command: list[str], environment: dict[str, str], lines: list[str]) -> bytes:
     """Run a command on a real pseudo terminal and type lines; gives what the terminal showed."""
     process, terminal = pty.fork()
@@ -110,7 +117,7 @@ def type_into(command: list[str], environment: dict[str, str], lines: list[str])
     for line in [*lines, ""]:
         deadline = time.monotonic() + 20
         while not shown.rstrip().endswith(b"#") and time.monotonic() < deadline:
-            if select.select([terminal], [], [], 0.1)[0]:
+            if readable(terminal, 0.1):
                 try:
                     shown += os.read(terminal, 4096)
                 except OSError:
@@ -119,7 +126,7 @@ def type_into(command: list[str], environment: dict[str, str], lines: list[str])
             os.write(terminal, line.encode() + b"\n")
             shown += b"\n"
             time.sleep(0.3)
-            while select.select([terminal], [], [], 0.2)[0]:
+            while readable(terminal, 0.2):
                 try:
                     shown += os.read(terminal, 4096)
                 except OSError:

@@ -50,12 +50,15 @@ class Workload:
         Where inputs and outputs lie; not on the store's file system.
     seed:
         Of all that is random.
+    prefix:
+        What the names of its images begin with.
     """
 
-    def __init__(self, command: Command, folder: Path, seed: int) -> None:
+    def __init__(self, command: Command, folder: Path, seed: int, prefix: str = "") -> None:
         self._command = command
         self._folder = folder
         self._random = random.Random(seed)
+        self._prefix = prefix
         self._number = 0
         folder.mkdir(exist_ok=True)
 
@@ -70,7 +73,7 @@ class Workload:
             "load": self._load,
             "prune": lambda _name: Turn("prune", ("builder", "prune", "-f")),
         }
-        return prepare[operation](f"{operation}{self._number}")
+        return prepare[operation](f"{self._prefix}{operation}{self._number}")
 
     def tar(self, files: int = 160) -> bytes:
         """A tar of small and larger files, a few MB; a part of them is the same each time."""

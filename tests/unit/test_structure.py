@@ -52,7 +52,13 @@ FORBIDDEN_NAMES = {"util", "utils", "helper", "helpers", "common", "misc"}
 
 
 def python_files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*.py") if ".venv" not in path.parts)
+    """The folder's files; what is built, cached or installed below the project is not its own."""
+    found = []
+    for path in folder.rglob("*.py"):
+        inside = path.relative_to(folder).parts
+        if not any(part.startswith(".") or part in {"target", "dist"} for part in inside):
+            found.append(path)
+    return sorted(found)
 
 
 def rust_files() -> list[Path]:

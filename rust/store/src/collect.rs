@@ -151,10 +151,14 @@ impl Store {
         Ok(found.finished(&tally))
     }
 
-    /// What the roots and the leases name.
+    /// What the leases and the roots name, read in this order: an operation ends its lease once a
+    /// root names its result, so whoever is missed here has ended before the roots are asked.
     fn named(&self, roots: &mut impl FnMut() -> Result<Keep>) -> Result<Keep> {
+        let mut leased = Keep::default();
+        self.add_leased(&mut leased)?;
         let mut keep = roots()?;
-        self.add_leased(&mut keep)?;
+        keep.layers.extend(leased.layers);
+        keep.blobs.extend(leased.blobs);
         Ok(keep)
     }
 
