@@ -91,7 +91,7 @@ def mounted(image: Path, mount: Path, kind: str) -> Iterator[LoopFileSystem]:
     mount.mkdir(exist_ok=True)
     options = "loop,nouuid" if kind == "xfs" else "loop"
     driver = "exfat-fuse" if kind == "exfat" else kind
-    words = ["mount", "-t", driver, "-o", options, image, mount]
+    words = ["mount", "-t", driver, "-o", options, str(image), str(mount)]
     subprocess.run(words, check=True, capture_output=True)
     try:
         yield LoopFileSystem(kind, image, mount)

@@ -83,7 +83,14 @@ class ImageCatalog:
             An image's config is lost or damaged.
         """
         names = self._refs.names()
-        images = [self._load(record, names) for record in self._refs.images()]
+        images = []
+        for record in self._refs.images():
+            try:
+                images.append(self._load(record, names))
+            except CorruptError:
+                # One that somebody has removed since it was listed is not damaged.
+                if self._refs.image(record.config) is not None:
+                    raise
         return tuple(sorted(images, key=lambda image: (image.config.created, image.id))[::-1])
 
     def size(self, image: Image) -> int:

@@ -64,8 +64,7 @@ impl Store {
     /// Whether the blob is stored.
     pub fn has_blob(&self, digest: &BlobDigest) -> Result<bool> {
         self.name_blob(digest)?;
-        let found = self.blobs().find_child(digest.hex().as_bytes())?;
-        Ok(found.is_some())
+        Ok(self.find_blob(digest)?.is_some())
     }
 
     /// Writes a stored blob to `output`, as it came in; gives its size.
@@ -83,9 +82,18 @@ impl Store {
     /// [`Error::NotFound`].
     pub fn open_blob(&self, digest: &BlobDigest) -> Result<File> {
         self.name_blob(digest)?;
-        match self.blobs().open_file(digest.hex().as_bytes()) {
-            Err(error) if error.is_not_found() => Err(Error::not_found(format!("blob {digest}"))),
-            result => Ok(result?),
-        }
+        let found = self.find_blob(digest)?;
+        found.ok_or_else(|| Error::not_found(format!("blob {digest}")))
+    }
+
+    fn find_blob(&self, digest: &BlobDigest) -> Result<Option<File>> {
+        let name = digest.hex();
+        self.open_settled(name.as_bytes(), || {
+            match self.blobs().open_file(name.as_bytes()) {
+                Err(error) if error.is_not_found() => Ok(None),
+                Err(error) => Err(error.into()),
+                Ok(file) => Ok(Some(file)),
+            }
+        })
     }
 }

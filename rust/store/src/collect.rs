@@ -13,7 +13,8 @@
 //!    next collection.
 
 use std::collections::HashSet;
-use std::sync::atomic::AtomicBool;
+use std::fs::File;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fastlayer_fs::lock::LockMode;
@@ -87,7 +88,14 @@ impl Store {
     ) -> Result<Collected> {
         let _collector =
             FileLock::acquire_unless(self.locks(), COLLECTOR, LockMode::Exclusive, cancel)?;
+        let _collecting = Collecting::begin(self);
         self.bring_back(|_| true)?;
+        // Listed before anything is asked for: what appears later is not looked at, and what is
+        // there already was named before it appeared.
+        let mut listed = Vec::new();
+        for (place, _) in self.set_aside()? {
+            listed.push(unnamed(place, |_| false)?);
+        }
         let keep = self.named(&mut roots)?;
         // What a damaged recipe needs is not known: that must be found before anything goes.
         Marked::new(self, &keep.layers)?;
@@ -97,7 +105,7 @@ impl Store {
             tally: Tally::default(),
             collected: Collected::default(),
         };
-        let keep = work.layers(&keep, &mut roots)?;
+        let keep = work.layers(&listed, &keep, &mut roots)?;
         work.derived(&keep)?;
         work.contents(cancel)?;
         Ok(work.collected.finished(&work.tally))
@@ -190,6 +198,29 @@ impl Store {
         Ok(())
     }
 
+    /// Opens something by `open`. Where it is not in its place but set aside, a collection has not
+    /// decided yet: it is waited for. The collection's own roots read what it has set aside.
+    pub(crate) fn open_settled(
+        &self,
+        name: &[u8],
+        open: impl Fn() -> Result<Option<File>>,
+    ) -> Result<Option<File>> {
+        if let Some(file) = open()? {
+            return Ok(Some(file));
+        }
+        for (_, aside) in self.set_aside()? {
+            match aside.open_file(name) {
+                Err(error) if error.is_not_found() => continue,
+                Err(error) => return Err(error.into()),
+                Ok(file) if self.collecting().load(Ordering::Acquire) => return Ok(Some(file)),
+                Ok(_) => FileLock::acquire(self.locks(), COLLECTOR, LockMode::Shared)?,
+            };
+            break;
+        }
+        // It may also have come back between the two looks.
+        open()
+    }
+
     /// The places that things are set aside from, each with the directory beside it.
     fn set_aside(&self) -> Result<[(&Directory, Directory); 3]> {
         let aside = |area: &Area| area.trash.ensure_child(b"recipes", 0o700);
@@ -204,6 +235,22 @@ impl Store {
     }
 }
 
+/// Says that this open store collects, for as long as it lives.
+struct Collecting<'a>(&'a Store);
+
+impl<'a> Collecting<'a> {
+    fn begin(store: &'a Store) -> Self {
+        store.collecting().store(true, Ordering::Release);
+        Self(store)
+    }
+}
+
+impl Drop for Collecting<'_> {
+    fn drop(&mut self) {
+        self.0.collecting().store(false, Ordering::Release);
+    }
+}
+
 /// A collection at work.
 struct Collection<'a> {
     store: &'a Store,
@@ -212,18 +259,21 @@ struct Collection<'a> {
 }
 
 impl Collection<'_> {
-    /// Removes the layers and documents that nothing names; gives what the roots and leases name
-    /// after that.
-    fn layers(&mut self, keep: &Keep, roots: &mut impl FnMut() -> Result<Keep>) -> Result<Keep> {
+    /// Removes the layers and documents among the `listed` that nothing names; gives what the
+    /// roots and leases name after that.
+    fn layers(
+        &mut self,
+        listed: &[Vec<String>],
+        keep: &Keep,
+        roots: &mut impl FnMut() -> Result<Keep>,
+    ) -> Result<Keep> {
         let store = self.store;
         // A sync at this moment would leave out a recipe that is about to come back.
         let _sync = FileLock::acquire(store.locks(), SYNC, LockMode::Exclusive)?;
         let places = store.set_aside()?;
-        for (place, aside) in &places {
-            let names = unnamed(place, |name| {
-                keeps_layer(keep, name) || keeps_blob(keep, name)
-            })?;
-            for name in names {
+        for ((place, aside), names) in places.iter().zip(listed) {
+            let named = |name: &&String| keeps_layer(keep, name) || keeps_blob(keep, name);
+            for name in names.iter().filter(|name| !named(name)) {
                 let moved = place.rename_to(name.as_bytes(), aside, name.as_bytes());
                 if let Err(error) = moved
                     && !error.is_not_found()

@@ -110,14 +110,16 @@ impl Store {
 
     pub(crate) fn open_recipe(&self, diff_id: &DiffId) -> Result<Option<File>> {
         let name = diff_id.hex();
-        for area in [self.durable(), self.unsynced(), self.durable()] {
-            match area.recipes.open_file(name.as_bytes()) {
-                Err(error) if error.is_not_found() => {}
-                Err(error) => return Err(error.into()),
-                Ok(file) => return Ok(Some(file)),
+        self.open_settled(name.as_bytes(), || {
+            for area in [self.durable(), self.unsynced(), self.durable()] {
+                match area.recipes.open_file(name.as_bytes()) {
+                    Err(error) if error.is_not_found() => {}
+                    Err(error) => return Err(error.into()),
+                    Ok(file) => return Ok(Some(file)),
+                }
             }
-        }
-        Ok(None)
+            Ok(None)
+        })
     }
 
     /// Writes the layer's tar, byte for byte; gives its length.

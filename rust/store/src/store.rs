@@ -21,6 +21,7 @@
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use fastlayer_fs::lock::LockMode;
 use fastlayer_fs::{Directory, FileLock, remove_tree, write_atomic};
@@ -78,6 +79,8 @@ struct Inner {
     indexes: OpenIndexes,
     token: String,
     leases: Leases,
+    /// Whether this open store is collecting: its own roots then read what it has set aside.
+    collecting: AtomicBool,
     /// Says that a process uses this token's area; held shared for the life of the store.
     _token_lock: FileLock,
 }
@@ -132,6 +135,7 @@ impl Store {
                 path,
                 token,
                 leases: Leases::default(),
+                collecting: AtomicBool::new(false),
                 _token_lock: lock,
             }),
         };
@@ -178,6 +182,10 @@ impl Store {
 
     pub(crate) fn leases(&self) -> &Leases {
         &self.inner.leases
+    }
+
+    pub(crate) fn collecting(&self) -> &AtomicBool {
+        &self.inner.collecting
     }
 
     pub(crate) fn locks(&self) -> &Directory {
