@@ -95,8 +95,10 @@ impl Check<'_> {
         }
         for id in area.segments.ids()? {
             let id = SegmentId::from_bytes(id);
-            let result =
-                StoredSegment::read(self.store, id).and_then(|segment| segment.verify(self.store));
+            let result = match StoredSegment::read(self.store, id) {
+                Ok(segment) => segment.verify(self.store),
+                Err(error) => gone(error),
+            };
             self.note("segment", &id, result)?;
         }
         for directory in [&area.recipes, &area.trees] {
@@ -126,9 +128,11 @@ impl Check<'_> {
     }
 
     fn layer(&mut self, diff_id: &DiffId) -> Result<()> {
+        // Named by our lease before it is looked for: what is there now stays until we have read it.
+        self.store.name_layer(diff_id)?;
         let reader = match LayerReader::open(self.store, diff_id) {
             Ok(reader) => reader,
-            Err(error) => return self.note("recipe", diff_id, Err(error)),
+            Err(error) => return self.note("recipe", diff_id, gone(error)),
         };
         let result = verify_diff_id(&reader, self.cancel).and_then(|()| check_lists(&reader));
         let whole = result.is_ok();
@@ -157,6 +161,14 @@ impl Check<'_> {
     }
 }
 
+/// What was collected since it was listed is no damage.
+fn gone(error: Error) -> Result<()> {
+    match error {
+        Error::NotFound { .. } => Ok(()),
+        error => Err(error),
+    }
+}
+
 fn check_object(objects: &Fanout, id: &ContentId) -> Result<()> {
     match objects.open_file(id.as_bytes())? {
         Some(file) => verify_object(id, file),
@@ -167,7 +179,11 @@ fn check_object(objects: &Fanout, id: &ContentId) -> Result<()> {
 
 fn check_blob(store: &Store, digest: &BlobDigest) -> Result<()> {
     let mut output = crate::hashing::HashingWriter::new(std::io::sink());
-    std::io::copy(&mut store.open_blob(digest)?, &mut output)
+    let mut file = match store.open_blob(digest) {
+        Ok(file) => file,
+        Err(error) => return gone(error),
+    };
+    std::io::copy(&mut file, &mut output)
         .map_err(|source| Error::io(format!("cannot read blob {digest}"), source))?;
     let (found, _) = output.finish();
     if found == *digest {
