@@ -443,10 +443,6 @@ class Store:
         """
         return self._core.usage(groups)
 
-    def remove_layers_except(self, keep: Callable[[], Sequence[str]]) -> int:
-        """As :meth:`collect`; gives the bytes freed."""
-        return self.collect(keep).freed
-
     def fsck(self) -> builtins.list[Problem]:
         """Check names, hashes, recipes and checkouts; an empty list is a clean store."""
         return self._core.fsck()

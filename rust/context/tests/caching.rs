@@ -59,6 +59,7 @@ fn only_what_changed_is_read_again() {
     std::fs::write(root.join("big"), vec![9; 3 << 20]).unwrap();
     assert_eq!(hash(&root, &cache), 51);
     if !has_fine_times() {
+        assert!(std::env::var_os("CI").is_none(), "CI needs Linux 6.13 here");
         eprintln!("skipped: this kernel cannot tell quick writes apart");
         return;
     }

@@ -81,11 +81,16 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Corrupt`] when the recipe of a kept layer is damaged: nothing is removed then.
+    /// [`Error::Conflict`] when a lease of this open store could not be written down.
     pub fn collect(
         &self,
         mut roots: impl FnMut() -> Result<Keep>,
         cancel: &AtomicBool,
     ) -> Result<Collected> {
+        if self.keeps_collection_away() {
+            let detail = "the disk is too full to write down what this operation needs";
+            return Err(Error::conflict("collection", detail));
+        }
         let _collector =
             FileLock::acquire_unless(self.locks(), COLLECTOR, LockMode::Exclusive, cancel)?;
         let _collecting = Collecting::begin(self);

@@ -136,6 +136,13 @@ impl Store {
         Ok(Lease { _held: held })
     }
 
+    /// Whether our own lease keeps collection away, since the disk was too full to write it down.
+    /// Who collects under such a lease would wait for itself.
+    pub(crate) fn keeps_collection_away(&self) -> bool {
+        let held = lock(&self.leases().held).upgrade();
+        held.is_some_and(|held| lock(&held.instead).is_some())
+    }
+
     /// Writes down that the lease, if there is one, needs a layer. To be called before the layer
     /// is looked for or published: what is found after that stays.
     pub(crate) fn name_layer(&self, diff_id: &DiffId) -> Result<()> {
