@@ -16,7 +16,6 @@ DOCKERFILE = """\
 FROM {base}
 COPY site /opt/site
 """
-ECHO_STEPS = 20
 
 
 def site_packages(cache: Path) -> Path:
@@ -36,14 +35,6 @@ def copy_context(site: Path, destination: Path, base: str) -> Path:
     destination.mkdir()
     (destination / "Dockerfile").write_text(DOCKERFILE.format(base=base))
     subprocess.run(["cp", "-a", str(site), str(destination / "site")], check=True)
-    return destination
-
-
-def echo_context(destination: Path, base: str) -> Path:
-    """A context of nothing but RUN steps."""
-    destination.mkdir()
-    lines = [f"FROM {base}", *(f"RUN echo step {number}" for number in range(ECHO_STEPS))]
-    (destination / "Dockerfile").write_text("\n".join(lines) + "\n")
     return destination
 
 
