@@ -24,7 +24,6 @@ from benches.figures import Figures, Goal, table
 from benches.loop_file_system import fresh_file_system, settle
 from benches.machine import describe, floors
 
-
 DAEMONS = frozenset({"docker buildkit"})
 """Sides whose work is done by a process that runs all the time: its CPU time is not told."""
 
