@@ -54,7 +54,7 @@ lint: .venv/wheel  ## Formatting, lints, types, and the stub against the built c
 	$(BIN)/mypy
 	cd $(VENV) && bin/python -m mypy.stubtest fastlayer._core --ignore-disjoint-bases --allowlist $(ROOT)/scripts/stubtest-allowlist
 
-bench: setup .venv/wheel  ## Benchmarks beside BuildKit and buildah (as root; long)
+bench: setup .venv/wheel  ## Benchmarks beside their peers, as one table (as root; long)
 	scripts/run-bench.sh
 
 fuzz:  ## Coverage-guided fuzzing of every parser of untrusted bytes
