@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,43 +10,11 @@ from tests.support.base import write_rootfs_tar
 from tests.support.busybox_store import busybox_store
 from tests.support.command import Command
 from tests.support.failure import Failure
-from tests.support.file_system import SMALLEST_XFS, loop_file_system, unmount
+from tests.support.file_system import loop_file_system, place
 from tests.support.requirements import need_core, need_root
 from tests.support.store_state import StoreState, assert_no_leftovers
 
 DOCKERFILE = b"FROM base\nRUN echo built > /built && rm /etc/group && ln /built /linked\n"
-
-
-@contextlib.contextmanager
-def mount(kind: str, target: Path, *options: str) -> Iterator[Path]:
-    need_root()
-    target.mkdir()
-    subprocess.run(["mount", "-t", kind, *options, "none", target], check=True)
-    try:
-        yield target
-    finally:
-        unmount(target)
-
-
-@contextlib.contextmanager
-def place(kind: str, folder: Path) -> Iterator[Path]:
-    """A directory on a file system of that kind."""
-    if kind == "tmpfs":
-        with mount("tmpfs", folder / "mount", "-o", "size=64m") as target:
-            yield target
-    elif kind == "overlay":
-        for name in ("lower", "upper", "work"):
-            (folder / name).mkdir()
-        directories = ",".join(
-            f"{option}={folder}/{name}"
-            for option, name in (("lowerdir", "lower"), ("upperdir", "upper"), ("workdir", "work"))
-        )
-        with mount("overlay", folder / "mount", "-o", directories) as target:
-            yield target
-    else:
-        size = SMALLEST_XFS if kind == "xfs" else 64 << 20
-        with loop_file_system(folder / "loop", kind, size) as system:
-            yield system.mount
 
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "tmpfs"])

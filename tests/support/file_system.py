@@ -1,4 +1,4 @@
-"""File systems of a test's own, on loop devices: small ones, old ones, ones that lose power.
+"""File systems of a test's own: on loop devices, in memory, stacked; ones that lose power.
 
 A file system that was copied while it is mounted is what a machine finds that lost its power at
 that moment: the kernel writes to a loop device's file what it would write to a disk, in the same
@@ -83,6 +83,41 @@ def loop_file_system(
             yield system
     finally:
         image.unlink()
+
+
+@contextlib.contextmanager
+def place(kind: str, folder: Path, size: int = 64 << 20) -> Iterator[Path]:
+    """A directory on a file system of a kind: ``tmpfs``, ``overlay``, or one on a loop device.
+
+    ``size`` is in bytes; XFS has more where that is too small for it, overlay what is below it.
+    """
+    if kind == "tmpfs":
+        with _mount("tmpfs", folder / "mount", f"size={size}") as target:
+            yield target
+    elif kind == "overlay":
+        for name in ("lower", "upper", "work"):
+            (folder / name).mkdir()
+        directories = ",".join(
+            f"{option}={folder}/{name}"
+            for option, name in (("lowerdir", "lower"), ("upperdir", "upper"), ("workdir", "work"))
+        )
+        with _mount("overlay", folder / "mount", directories) as target:
+            yield target
+    else:
+        size = max(size, SMALLEST_XFS) if kind == "xfs" else size
+        with loop_file_system(folder / "loop", kind, size) as system:
+            yield system.mount
+
+
+@contextlib.contextmanager
+def _mount(kind: str, target: Path, options: str) -> Iterator[Path]:
+    need_root()
+    target.mkdir()
+    subprocess.run(["mount", "-t", kind, "-o", options, "none", target], check=True)
+    try:
+        yield target
+    finally:
+        unmount(target)
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
-"""The one comparer of file trees: it reads tars (and folders, by way of tar) and says which field
-of which path differs.
+"""The one comparer of file trees: it says which field of which path differs.
 
-A tree is a mapping of path to :class:`Node`. Everything that a layer can carry counts; mtimes
-count in whole seconds, and only where the caller asks for them.
+A tree is a mapping of path to :class:`Node`, read from a tar here and from disk by
+``tree_folder``. Everything that a layer can carry counts; mtimes count in whole seconds, and only
+where the caller asks for them.
 """
 
 from __future__ import annotations
@@ -173,5 +173,5 @@ def differences(
             if left.kind == "symlink" and name == "mode":
                 continue  # symlinks have no mode
             if getattr(left, name) != getattr(right, name):
-                lines.append(f"/{path}: {name} {getattr(left, name)} != {getattr(right, name)}")
+                lines.append(f"/{path}: {name} {getattr(left, name)!r} != {getattr(right, name)!r}")
     return lines

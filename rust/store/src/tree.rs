@@ -5,6 +5,7 @@
 //! directory that a layer has no entry for takes the attributes of the layer below, or else 0755
 //! and root. This module reads no file contents and no mounted directory.
 
+mod linked_files;
 mod rebase;
 mod resolve;
 mod walk;
@@ -17,6 +18,7 @@ use crate::digest::{ContentId, DiffId};
 use crate::error::{Error, Result};
 use crate::index::{EntryRef, Kind, TreeIndex};
 
+pub(crate) use linked_files::LinkedFiles;
 pub use resolve::Resolved;
 pub use walk::{Visit, Walk};
 

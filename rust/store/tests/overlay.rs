@@ -233,6 +233,8 @@ const BASE: &[&str] = &[
 /// Scripts, one after the other, that touch every rule of whiteouts, copying up and links.
 const SCRIPTS: &[&str] = &[
     "echo new > etc/new; echo changed > etc/hosts",
+    // Nothing changed but that it is no longer one file with the other name.
+    ": >> etc/passwd",
     "rm etc/hosts",
     "rm -r var/lib; mkdir var/lib; echo again > var/lib/a; chmod 711 var/lib",
     "rm -r var/lib; mkdir var/lib",
@@ -291,7 +293,7 @@ fn entries_are_no_more_than_needed() {
     }
     let mut overlay = Overlay::new(&[BASE]);
     let (upper, _) = overlay.mount(
-        "echo x > etc/hosts; rm bin/su; rm -r var/lib; mkdir var/lib; mkdir fresh; : >> etc/passwd",
+        "echo x > etc/hosts; rm bin/su; rm -r var/lib; mkdir var/lib; mkdir fresh; : >> bin/sh",
     );
     let changes = overlay
         .fixture

@@ -51,8 +51,8 @@ pub(super) fn metadata_reasons(
     Ok(reasons)
 }
 
-/// How a leaf differs from `lower`, content and link target included. A content is read only
-/// where all else agrees.
+/// How a leaf differs from `lower`, content, link target and other names included. A content is
+/// read only where all else agrees.
 pub(super) fn leaf_reasons(leaf: &UpperLeaf<'_, '_>, lower: &Node<'_>) -> Result<Vec<Reason>> {
     let mut reasons = metadata_reasons(leaf.metadata, leaf.owner, &leaf.xattrs, lower)?;
     if reasons.contains(&Reason::Type) {
@@ -66,6 +66,10 @@ pub(super) fn leaf_reasons(leaf: &UpperLeaf<'_, '_>, lower: &Node<'_>) -> Result
             reasons.push(Reason::Content);
         }
         _ => {}
+    }
+    // What is copied up is a file of its own, whatever names it had below.
+    if reasons.is_empty() && leaf.linked.contains(lower)? {
+        reasons.push(Reason::Link);
     }
     reasons.sort();
     Ok(reasons)

@@ -11,7 +11,7 @@ use crate::error::{Error, Result, check_cancelled, display_path};
 use crate::index::Kind;
 use crate::overlay::OverlayNamespace;
 use crate::owners::Owners;
-use crate::tree::{Node, TreeView, join};
+use crate::tree::{LinkedFiles, Node, TreeView, join};
 
 /// A directory of the upper.
 pub(super) struct UpperDirectory<'a, 'view> {
@@ -38,6 +38,8 @@ pub(super) struct UpperLeaf<'a, 'view> {
     pub(super) xattrs: Attributes,
     /// What is below at this path.
     pub(super) lower: Option<&'a Node<'view>>,
+    /// Which files below have several names.
+    pub(super) linked: &'a LinkedFiles<'view>,
 }
 
 /// Is told of an upper in the order of layers: a directory, the deletions in it, its children.
@@ -57,6 +59,7 @@ pub(super) trait UpperSink {
 /// A walk over an upper.
 pub(super) struct UpperWalk<'a, S> {
     view: &'a TreeView,
+    linked: LinkedFiles<'a>,
     namespace: OverlayNamespace,
     owners: Owners,
     cancel: &'a AtomicBool,
@@ -77,6 +80,7 @@ impl<'a, S: UpperSink> UpperWalk<'a, S> {
     ) -> Self {
         Self {
             view,
+            linked: LinkedFiles::new(view),
             namespace,
             owners: Owners::of_process(),
             cancel,
@@ -180,6 +184,7 @@ impl<'a, S: UpperSink> UpperWalk<'a, S> {
             owner: self.owners.recorded(&child.metadata, lower),
             xattrs,
             lower,
+            linked: &self.linked,
         })
     }
 
