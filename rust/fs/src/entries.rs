@@ -103,6 +103,14 @@ impl EntryList {
         })
     }
 
+    /// Whether there is this name.
+    pub fn contains(&self, name: &[u8]) -> bool {
+        let found = self
+            .rows
+            .binary_search_by(|row| slice(&self.names, row).cmp(name));
+        found.is_ok()
+    }
+
     /// The `index`-th name in sorted order.
     pub fn get(&self, index: usize) -> Option<EntryName<'_>> {
         self.rows.get(index).map(|row| EntryName {

@@ -23,6 +23,7 @@ pub mod publish;
 pub mod remove;
 pub mod root;
 pub mod sync;
+pub mod trail;
 pub mod xattr;
 
 mod beneath;
@@ -39,3 +40,4 @@ pub use metadata::{Kind, Metadata, Timestamp};
 pub use publish::{Published, TemporaryFile, write_atomic};
 pub use remove::remove_tree;
 pub use root::RootDir;
+pub use trail::Trail;

@@ -5,6 +5,9 @@ use std::os::fd::AsFd;
 use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, statx};
 use rustix::io;
 
+/// What is asked of the kernel.
+const WANTED: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
+
 /// The type of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
@@ -87,6 +90,9 @@ pub struct Metadata {
     pub mtime: Timestamp,
     /// Time of the last change of content or metadata; user space cannot set it.
     pub ctime: Timestamp,
+    /// Time at which the inode was made, on file systems that keep it: with its number, what tells
+    /// a file from a later one that got the same number.
+    pub birth: Option<Timestamp>,
     /// The file system it is on, as `st_dev` numbers it.
     pub dev: u64,
     /// Inode number, unique in its file system.
@@ -102,13 +108,13 @@ pub struct Metadata {
 impl Metadata {
     /// Metadata of an open descriptor (`O_PATH` ones too).
     pub fn of(fd: impl AsFd) -> io::Result<Self> {
-        statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS).map(|found| found.into())
+        statx(fd, c"", AtFlags::EMPTY_PATH, WANTED).map(|found| found.into())
     }
 
     /// Metadata of `name` in the directory `fd`; a symbolic link is not followed.
     pub fn of_child(fd: impl AsFd, name: &[u8]) -> io::Result<Self> {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-        statx(fd, name, flags, StatxFlags::BASIC_STATS).map(|found| found.into())
+        statx(fd, name, flags, WANTED).map(|found| found.into())
     }
 
     /// True for an overlay whiteout: a character device 0/0.
@@ -141,6 +147,8 @@ impl From<Statx> for Metadata {
             size: found.stx_size,
             mtime: Timestamp::new(found.stx_mtime.tv_sec, found.stx_mtime.tv_nsec),
             ctime: Timestamp::new(found.stx_ctime.tv_sec, found.stx_ctime.tv_nsec),
+            birth: (found.stx_mask & StatxFlags::BTIME.bits() != 0)
+                .then(|| Timestamp::new(found.stx_btime.tv_sec, found.stx_btime.tv_nsec)),
             dev: rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor),
             ino: found.stx_ino,
             nlink: found.stx_nlink,

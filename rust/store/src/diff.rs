@@ -23,8 +23,9 @@ use crate::file_source::Adoption;
 use crate::layer_info::LayerInfo;
 use crate::layer_writer::WriterOptions;
 use crate::overlay::OverlayNamespace;
+use crate::plain_tree::PlainTree;
 use crate::store::Store;
-use walk::UpperWalk;
+use walk::{Form, UpperWalk};
 
 impl Store {
     /// The layer that an upper directory makes over the tree of `base`.
@@ -55,7 +56,7 @@ impl Store {
         // Until the checkout is in place nothing names what it is made of.
         let _writing = self.writing()?;
         let mut sink = layer::LayerSink::new(self, &root, adoption, options)?;
-        UpperWalk::new(&view, namespace, &options.cancel, &mut sink).run(&root)?;
+        UpperWalk::new(&view, Form::Upper(namespace), &options.cancel, &mut sink).run(&root)?;
         let (info, leftovers) = sink.finish()?;
         if adopt {
             adopt::take_over(self, base, upper, &info, &leftovers, namespace)?;
@@ -77,7 +78,32 @@ impl Store {
         let view = self.tree_view(base)?;
         let root = Directory::open(upper)?;
         let mut sink = changes::ChangeSink::default();
-        UpperWalk::new(&view, OverlayNamespace::of_process(), cancel, &mut sink).run(&root)?;
+        let form = Form::Upper(OverlayNamespace::of_process());
+        UpperWalk::new(&view, form, cancel, &mut sink).run(&root)?;
         Ok(sink.finish())
+    }
+
+    /// The layer that what happened to a plain tree makes over the tree that it was; the same as
+    /// that of an overlay's upper after the same. The plain tree then is the tree of its chain and
+    /// this layer; its files are copied.
+    ///
+    /// # Errors
+    /// [`crate::Error::UnsafePath`] for a name that a layer cannot have, [`crate::Error::Conflict`]
+    /// for a device that would mean a deletion, [`crate::Error::Source`] for a file that changes
+    /// meanwhile.
+    pub fn diff_plain_tree(
+        &self,
+        tree: &mut PlainTree,
+        options: &WriterOptions,
+    ) -> Result<LayerInfo> {
+        let view = self.tree_view(tree.chain())?;
+        let root = Arc::new(tree.root().open_descendant(b"")?);
+        let _writing = self.writing()?;
+        let mut sink = layer::LayerSink::new(self, &root, Adoption::Copy, options)?;
+        let form = Form::Plain(tree.snapshot());
+        UpperWalk::new(&view, form, &options.cancel, &mut sink).run(&root)?;
+        let (info, _) = sink.finish()?;
+        tree.became(info.diff_id);
+        Ok(info)
     }
 }

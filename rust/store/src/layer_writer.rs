@@ -215,7 +215,12 @@ impl LayerWriter {
         }
         let header = own_header(entry)?;
         let size = entry.size;
-        self.member(Box::new(entry.clone()), header, Body::Source(source), size)
+        self.member(
+            Box::new(entry.clone()),
+            header,
+            Body::Source(Box::new(source)),
+            size,
+        )
     }
 
     /// A member that is no regular file, with our own header.

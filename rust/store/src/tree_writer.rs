@@ -110,6 +110,15 @@ impl TreeWriter {
         Ok(())
     }
 
+    /// Whether the next paths may lie in this directory.
+    pub(crate) fn is_in(&self, directory: &[u8]) -> bool {
+        directory.is_empty()
+            || self
+                .path
+                .strip_prefix(directory)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+    }
+
     /// Makes a regular file: `fill` writes its content.
     pub(crate) fn file(
         &mut self,

@@ -46,7 +46,7 @@ pub(crate) enum Body {
     /// It is no file.
     None,
     /// To be fetched; zeros up to the block border follow.
-    Source(FileSource),
+    Source(Box<FileSource>),
     /// Whole, as a tar had it.
     Whole(Vec<u8>),
     /// In pieces, as a tar has it.
@@ -186,7 +186,7 @@ impl Work<'_> {
         match body {
             Body::None => Ok(()),
             Body::Source(source) => {
-                self.source(size, birth, xattrs, source)?;
+                self.source(size, birth, xattrs, *source)?;
                 self.pad(size)
             }
             Body::Whole(bytes) => self.bytes(&bytes, birth),

@@ -49,18 +49,7 @@ impl Store {
                 writer.hardlink(path, &first)?;
                 continue;
             }
-            let bears = attributes(&node)?;
-            match node.kind() {
-                Kind::Directory => writer.directory(path, bears)?,
-                Kind::File => {
-                    let source = contents.source(&node)?;
-                    writer.file(path, &bears, |file| {
-                        fill(self, &contents, &node, &source, file)
-                    })?;
-                }
-                Kind::Symlink => writer.symlink(path, &bears, node.link_target()?)?,
-                kind => writer.node(path, kind, node.device(), &bears)?,
-            }
+            write_node(self, &contents, &mut writer, &node)?;
         }
         writer.finish()
     }
@@ -95,6 +84,28 @@ impl Store {
         }
         tar.write(&TRAILER)?;
         Ok(tar.written)
+    }
+}
+
+/// Writes one path of a tree, as a file of its own whatever other names it has.
+pub(crate) fn write_node(
+    store: &Store,
+    contents: &Contents<'_>,
+    writer: &mut TreeWriter,
+    node: &Node<'_>,
+) -> Result<()> {
+    let path = node.path();
+    let bears = attributes(node)?;
+    match node.kind() {
+        Kind::Directory => writer.directory(path, bears),
+        Kind::File => {
+            let source = contents.source(node)?;
+            writer.file(path, &bears, |file| {
+                fill(store, contents, node, &source, file)
+            })
+        }
+        Kind::Symlink => writer.symlink(path, &bears, node.link_target()?),
+        kind => writer.node(path, kind, node.device(), &bears),
     }
 }
 

@@ -9,24 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
 
+use fastlayer_store::DiffId;
 use fastlayer_store::compare::ChangeKind;
-use fastlayer_store::index::Kind;
-use fastlayer_store::{DiffId, Store};
+use fixture::live::{self, BASE, SCRIPTS, assert_same, can_mount, indexed};
 use fixture::{Fixture, options};
-use sha2::{Digest, Sha256};
-
-/// Whether this machine lets us mount; CI must.
-fn can_mount() -> bool {
-    let allowed = Command::new("unshare")
-        .args(["--mount", "sh", "-c", "mount -t tmpfs none /mnt"])
-        .output()
-        .is_ok_and(|output| output.status.success());
-    if !allowed {
-        assert!(std::env::var_os("CI").is_none(), "CI must be able to mount");
-        eprintln!("skipped: this user cannot mount");
-    }
-    allowed
-}
 
 struct Overlay {
     fixture: Fixture,
@@ -48,42 +34,9 @@ impl Overlay {
     /// Mounts the chain, runs a script in it and gives the upper and what the mount shows.
     fn mount(&mut self, script: &str) -> (PathBuf, BTreeMap<String, String>) {
         self.mounts += 1;
-        let cancel = AtomicBool::new(false);
-        let mut lowers = self.fixture.store.checkout(&self.chain, &cancel).unwrap();
-        let place = self
-            .fixture
-            .path(&format!("store/containers/{}", self.mounts));
-        for name in ["upper", "work", "merged", "empty"] {
-            std::fs::create_dir_all(place.join(name)).unwrap();
-        }
-        if lowers.is_empty() {
-            lowers.push(place.join("empty"));
-        }
-        let lowers: Vec<String> = lowers
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
-        let options = format!(
-            "lowerdir={},upperdir={p}/upper,workdir={p}/work,index=off,metacopy=off,redirect_dir=off",
-            lowers.join(":"),
-            p = place.display(),
-        );
-        let command = format!(
-            "set -e; mount -t overlay overlay -o {options} {merged}; cd {merged}; {script}\n\
-             find . -printf '%P\\t%y\\t%m\\t%U:%G\\t%l\\t%i\\t%Ts\\n'; echo ==; \
-             find . -type f -exec sha256sum {{}} +",
-            merged = place.join("merged").display(),
-        );
-        let output = Command::new("unshare")
-            .args(["--mount", "sh", "-c", &command])
-            .output()
-            .unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{errors}");
-        (
-            place.join("upper"),
-            shown(&String::from_utf8(output.stdout).unwrap()),
-        )
+        let place = format!("store/containers/{}", self.mounts);
+        let place = self.fixture.path(&place);
+        live::in_overlay(&self.fixture.store, &self.chain, &place, script)
     }
 
     /// Runs a script in the chain, adds the layer that it makes and checks it.
@@ -129,6 +82,7 @@ impl Overlay {
     }
 }
 
+<<<<<<< HEAD
 #[track_caller]
 fn assert_same(live: &BTreeMap<String, String>, index: &BTreeMap<String, String>, what: &str) {
     for path in live.keys().chain(index.keys()) {
@@ -259,6 +213,8 @@ const SCRIPTS: &[&str] = &[
     "find . -mindepth 1 -maxdepth 1 ! -name bin -exec rm -r {} +",
 ];
 
+=======
+>>>>>>> 719199e (Find a step's changes by a full walk of a plain tree, with the layer an overlay gives)
 #[test]
 fn every_change_is_what_overlayfs_shows() {
     if !can_mount() {

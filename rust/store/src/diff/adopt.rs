@@ -9,14 +9,14 @@ use std::path::Path;
 use fastlayer_fs::apply::{set_child_metadata, set_mtime};
 use fastlayer_fs::publish::temporary_name;
 use fastlayer_fs::{
-    Attributes, Directory, Kind as FileKind, Metadata, Timestamp, remove_tree, xattr,
+    Attributes, Directory, Kind as FileKind, Metadata, Timestamp, Trail, remove_tree, xattr,
 };
 
 use super::layer::Leftovers;
 use crate::checkout::{Area, Linked, TREE};
 use crate::digest::DiffId;
 use crate::error::{Error, Result};
-use crate::index::TreeIndex;
+use crate::index::{Kind, TreeIndex};
 use crate::layer_info::LayerInfo;
 use crate::object::INLINE_LIMIT;
 use crate::overlay::OverlayNamespace;
@@ -45,7 +45,7 @@ pub(super) fn take_over(
             namespace,
             linked: Linked::default(),
         };
-        tidying.directory(&parent.open_child(&name)?, b"")?;
+        tidying.directory(&mut Trail::new(parent.open_child(&name)?), b"")?;
         parent.rename_to(&name, staging, TREE)?;
         tidying.linked.write(staging)
     });
@@ -95,22 +95,32 @@ struct Tidying<'a> {
 }
 
 impl Tidying<'_> {
-    fn directory(&mut self, directory: &Directory, path: &[u8]) -> Result<()> {
-        let metadata = directory.metadata()?;
-        for entry in directory.entries()?.iter() {
+    fn directory(&mut self, trail: &mut Trail, path: &[u8]) -> Result<()> {
+        let metadata = trail.here().metadata()?;
+        for entry in trail.here().entries()?.iter() {
             let child_path = join(path, entry.name);
-            let child = directory.stat_child(entry.name)?;
+            let child = trail.here().stat_child(entry.name)?;
             if child.kind == FileKind::Directory {
-                self.directory(&directory.open_child(entry.name)?, &child_path)?;
+                trail.enter(entry.name)?;
+                self.directory(trail, &child_path)?;
+                trail.leave()?;
+            }
+            let directory = trail.here();
+            if child.kind == FileKind::Directory {
                 if self.leftovers.directories.contains(&child_path) {
                     directory.rmdir(entry.name)?;
                 }
             } else if self.leftovers.leaves.contains(&child_path) {
                 directory.unlink(entry.name)?;
+                let row = self.index.get(&child_path)?;
+                if row.is_some_and(|row| row.kind() == Kind::Whiteout) {
+                    directory.mknod_at(entry.name, FileKind::CharDevice, 0, (0, 0))?;
+                }
             } else if !child.is_whiteout_device() {
                 self.leaf(directory, entry.name, &child_path, &child)?;
             }
         }
+        let directory = trail.here();
         let failed = |source: std::io::Error| Error::io(directory.path().display(), source);
         for (name, value) in &xattr::all(directory).map_err(|errno| failed(errno.into()))? {
             if self.is_surplus(name, value, path) {

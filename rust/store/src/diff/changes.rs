@@ -45,7 +45,7 @@ impl UpperSink for ChangeSink {
     fn enter(&mut self, directory: &UpperDirectory<'_, '_>) -> Result<()> {
         let path = directory.path;
         let reasons = match directory.lower {
-            _ if path.is_empty() => Vec::new(),
+            _ if path.is_empty() || directory.untouched => Vec::new(),
             Some(lower) => {
                 metadata_reasons(directory.metadata, directory.owner, directory.xattrs, lower)?
             }

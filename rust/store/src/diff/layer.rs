@@ -96,12 +96,12 @@ impl UpperSink for LayerSink {
             directory.xattrs,
         );
         let changed = match directory.lower {
+            _ if directory.path.is_empty() || directory.untouched => false,
             Some(lower) => {
-                let reasons =
-                    metadata_reasons(directory.metadata, directory.owner, directory.xattrs, lower)?;
-                !reasons.is_empty() && !directory.path.is_empty()
+                let (metadata, xattrs) = (directory.metadata, directory.xattrs);
+                !metadata_reasons(metadata, directory.owner, xattrs, lower)?.is_empty()
             }
-            None => !directory.path.is_empty(),
+            None => true,
         };
         self.open.push(Some(entry));
         if changed || !directory.hidden.is_empty() {
