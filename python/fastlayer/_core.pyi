@@ -10,6 +10,9 @@ def build_info() -> dict[str, str]: ...
 def serve_sandbox(socket: int) -> None:
     """For the sandbox's child alone: fork a supervisor for every task that the socket brings."""
 
+def remove_tree(path: str) -> None:
+    """Removes a file, or a directory with all that is in it; nothing there is no error."""
+
 def enter_user_namespace() -> None:
     """Move this process, which must have one thread, into a new user namespace without maps.
 
@@ -77,6 +80,17 @@ class Lease:
     """Keeps what is used and made from being collected until it is released."""
 
     def release(self) -> None: ...
+
+@final
+class PlainTree:
+    """A chain's tree laid out as plain files, for steps to work in."""
+
+    @property
+    def chain(self) -> builtins.list[str]: ...
+    def place(self, points: Sequence[tuple[bytes, bool]]) -> None:
+        """Makes mount points that are missing: paths, and whether each is a directory."""
+    def remove_placed(self) -> None:
+        """Removes them, unless the step made them its own."""
 
 @final
 class Problem:
@@ -172,6 +186,9 @@ class Store:
     def diff_upper(self, base: Sequence[str], upper: str, *, adopt: bool) -> LayerInfo:
         """The layer that an overlay upper makes over ``base``. ``adopt`` takes its files over (the
         upper is gone afterwards): only for an upper that nobody writes again. Else it is copied."""
+    def lay_out(self, chain: Sequence[str], directory: str) -> PlainTree: ...
+    def move_plain_tree(self, tree: PlainTree, chain: Sequence[str]) -> None: ...
+    def diff_plain_tree(self, tree: PlainTree) -> LayerInfo: ...
     def empty_layer(self) -> LayerInfo: ...
     def clamp_layer(self, diff_id: str, epoch: int) -> LayerInfo:
         """The layer with every mtime after ``epoch`` (seconds) set to it."""

@@ -34,6 +34,7 @@ CopySource = _core.CopySource
 Entry = _core.Entry
 LayerInfo = _core.LayerInfo
 MountNamespace = _core.MountNamespace
+PlainTree = _core.PlainTree
 Problem = _core.Problem
 Collected = _core.Collected
 Usage = _core.Usage
@@ -52,12 +53,14 @@ __all__ = [
     "Entry",
     "LayerInfo",
     "MountNamespace",
+    "PlainTree",
     "Problem",
     "Store",
     "Usage",
     "build_info",
     "default_root",
     "enter_user_namespace",
+    "remove_tree",
 ]
 
 
@@ -79,6 +82,17 @@ def default_root() -> Path:
         return Path("/var/lib/fastlayer")
     data = os.environ.get("XDG_DATA_HOME")
     return (Path(data) if data else Path.home() / ".local" / "share") / "fastlayer"
+
+
+def remove_tree(path: str | os.PathLike[str]) -> None:
+    """Remove a file, or a directory with all that is in it, however deep; it may be missing.
+
+    Raises
+    ------
+    StoreIOError
+        Something in it cannot be removed.
+    """
+    _core.remove_tree(os.path.abspath(path))
 
 
 class Store:
@@ -240,6 +254,31 @@ class Store:
         writes again. Else its files are copied.
         """
         return self._core.diff_upper(base, upper, adopt=adopt)
+
+    def lay_out(self, chain: Sequence[str], directory: str) -> PlainTree:
+        """Lay the chain's tree out in an empty directory, as plain files to work in.
+
+        Raises
+        ------
+        RawLayerError
+            A layer of the chain is raw; the message has the parser's reason.
+        """
+        return self._core.lay_out(chain, directory)
+
+    def move_plain_tree(self, tree: PlainTree, chain: Sequence[str]) -> None:
+        """Make a plain tree the tree of a chain; what it has of that already stays.
+
+        Nobody may have worked in it since :meth:`diff_plain_tree`. Where this fails the tree is of
+        no use any more.
+        """
+        self._core.move_plain_tree(tree, chain)
+
+    def diff_plain_tree(self, tree: PlainTree) -> LayerInfo:
+        """The layer of what was done in a plain tree, which then is the tree of one layer more.
+
+        It is the layer that :meth:`diff_upper` gives for the same done over an overlay.
+        """
+        return self._core.diff_plain_tree(tree)
 
     def empty_layer(self) -> LayerInfo:
         """The layer that changes nothing (1024 zero bytes)."""

@@ -80,6 +80,25 @@ def resolve(lookup: Lookup, target: str, *, is_directory: bool) -> MountPoint:
     return MountPoint(tuple(current), existing, is_directory)
 
 
+def missing_points(lookup: Lookup, targets: Iterable[tuple[str, bool]]) -> list[MountPoint]:
+    """The mount points that a tree lacks, and that no other mount will have.
+
+    Parameters
+    ----------
+    lookup, targets:
+        As for :func:`build`.
+    """
+    covered: set[tuple[bytes, ...]] = set()
+    missing = []
+    for point in [resolve(lookup, target, is_directory=kind) for target, kind in targets]:
+        # A target below another mount is made inside that mount, not in the root.
+        inside = any(point.components[:depth] in covered for depth in range(len(point.components)))
+        covered.add(point.components)
+        if point.is_missing and not inside:
+            missing.append(point)
+    return missing
+
+
 def build(lookup: Lookup, targets: Iterable[tuple[str, bool]], directory: Path) -> bool:
     """Make the missing mount points below an empty directory.
 
@@ -96,15 +115,9 @@ def build(lookup: Lookup, targets: Iterable[tuple[str, bool]], directory: Path) 
     -------
     Whether anything was missing; else the directory is still empty and needs no mount.
     """
-    points = [resolve(lookup, target, is_directory=kind) for target, kind in targets]
-    covered: set[tuple[bytes, ...]] = set()
     known: dict[tuple[bytes, ...], Entry | None] = {}
-    for point in points:
-        # A target below another mount is made inside that mount, not in the root.
-        inside = any(point.components[:depth] in covered for depth in range(len(point.components)))
-        covered.add(point.components)
-        if point.is_missing and not inside:
-            _add(lookup, point, directory, known)
+    for point in missing_points(lookup, targets):
+        _add(lookup, point, directory, known)
     for components in sorted(known, key=len, reverse=True):
         _finish(directory / os.fsdecode(b"/".join(components)), known[components])
     return bool(known)

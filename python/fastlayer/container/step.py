@@ -1,7 +1,7 @@
-"""One RUN of a build: a process over a chain of layers, whose upper becomes the next layer.
+"""One RUN of a build: a process over a chain of layers, whose changes become the next layer.
 
-Invariants: the upper holds what the process changed and nothing of ours; every process is gone
-and the mount undone before the upper is handed over; a step that was interrupted leaves no
+Invariants: a workspace holds what the process changed and nothing of ours; every process is gone
+and the mount undone before the workspace is handed over; a step that was interrupted leaves no
 process and no file. One runner serves one build, from any number of threads. It knows nothing
 of Dockerfiles, caches or images.
 """
@@ -14,21 +14,21 @@ import os
 import queue
 import secrets
 import selectors
-import shutil
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from fastlayer.container import capabilities, network, rootfs
+from fastlayer.container import capabilities, network
 from fastlayer.container.drivers import Launcher, Running, StepDriver, find_step_driver
 from fastlayer.container.mounts import DEFAULT_SHM_SIZE, Mount
 from fastlayer.container.process import capability_mask, resolve_user, unified_cgroups
 from fastlayer.container.spec import ProcessSpec, Ulimit, runtime_config
 from fastlayer.container.user import ResolvedUser
-from fastlayer.errors import ContainerError, Interrupted
-from fastlayer.store import MountNamespace, Store
+from fastlayer.container.workspaces import Workspace, Workspaces, find_workspaces
+from fastlayer.errors import ContainerError, FastlayerError, Interrupted
+from fastlayer.store import LayerInfo, MountNamespace, Store, remove_tree
 
 Output = Callable[[int, bytes], None]
 """Gets what the process writes, as it comes: 1 for stdout, 2 for stderr, and the bytes."""
@@ -77,11 +77,15 @@ class StepSpec:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """How a step ended. ``upper`` may be adopted by the store; the caller then discards."""
+    """How a step ended; the caller takes its layer, or does not, and then discards."""
 
     exit_code: int
-    upper: str
+    workspace: Workspace = field(repr=False)
     directory: Path = field(repr=False)
+
+    def diff(self) -> LayerInfo:
+        """The layer of what the process changed; at most once."""
+        return self.workspace.diff()
 
 
 class StepRunner:
@@ -105,6 +109,7 @@ class StepRunner:
         self._lock = threading.Lock()
         self._namespace: MountNamespace | None = None
         self._launcher: Launcher | None = None
+        self._workspaces: Workspaces | None = None
         self._home: Path | None = None
         self._home_lock = -1
         self._active: set[Running] = set()
@@ -149,24 +154,24 @@ class StepRunner:
         identifier = secrets.token_hex(8)
         directory = place.home / identifier
         directory.mkdir(mode=0o700)
+        workspace = None
         try:
-            upper = rootfs.make_upper(self._store, chain, directory)
             process = self._process_spec(chain, spec, directory, identifier)
-            mounts = process.all_mounts()
-            root = rootfs.mount(
-                self._store, place.namespace, chain, directory, directory, mounts, volatile=True
-            )
+            workspace = place.workspaces.prepare(chain, directory, process.all_mounts())
             try:
-                code = self._execute(place, directory, process, root, output)
+                code = self._execute(place, directory, process, workspace.root, output)
             finally:
-                place.namespace.unmount(str(root))
+                workspace.leave()
         except BaseException:
-            shutil.rmtree(directory, ignore_errors=True)
+            if workspace is not None:
+                workspace.dispose()
+            _remove(directory)
             raise
-        return StepResult(code, str(upper), directory)
+        return StepResult(code, workspace, directory)
 
     def discard(self, result: StepResult) -> None:
-        """Remove what is left of a step, adopted or not; returns before that is done."""
+        """Remove what is left of a step, its layer taken or not; may return before that is done."""
+        result.workspace.dispose()
         with self._lock:
             if self._home is None:
                 return  # closed: all is removed
@@ -198,9 +203,11 @@ class StepRunner:
         if namespace is not None:
             namespace.close()
         if home is not None:
-            shutil.rmtree(home, ignore_errors=True)
+            _remove(home)
         if lock >= 0:
             os.close(lock)
+        if home is not None:
+            _remove(home)  # some file systems keep the name of an open file
 
     def _ready(self) -> _Place:
         with self._lock:
@@ -208,13 +215,14 @@ class StepRunner:
                 raise Interrupted("the build was stopped")
             if self._driver is None:
                 self._driver = find_step_driver(self._store.root / "runtime")
-            if self._namespace is None or self._launcher is None or self._home is None:
+            if self._launcher is None or self._workspaces is None or self._home is None:
                 staging = self._store.root / "staging"
                 _sweep(staging, self._driver)
                 self._home, self._home_lock = _make_home(staging)
                 self._namespace = MountNamespace()
                 self._launcher = self._driver.launcher(self._namespace)
-            return _Place(self._driver, self._namespace, self._launcher, self._home)
+                self._workspaces = find_workspaces(self._store, self._namespace, self._home)
+            return _Place(self._driver, self._launcher, self._workspaces, self._home)
 
     def _process_spec(
         self, chain: Sequence[str], spec: StepSpec, directory: Path, identifier: str
@@ -279,8 +287,8 @@ class _Place:
     """What all steps of a runner share."""
 
     driver: StepDriver
-    namespace: MountNamespace
     launcher: Launcher
+    workspaces: Workspaces
     home: Path
 
 
@@ -330,7 +338,7 @@ class _Removals:
 
     def _work(self) -> None:
         while (directory := self._queue.get()) is not None:
-            shutil.rmtree(directory, ignore_errors=True)
+            _remove(directory)
 
 
 def _content_id(store: Store, chain: Sequence[str], path: bytes) -> str:
@@ -377,5 +385,11 @@ def _sweep(staging: Path, driver: StepDriver) -> None:
             if directory.is_dir():
                 with contextlib.suppress(ContainerError):
                     driver.delete(directory.name, force=True)
-        shutil.rmtree(home, ignore_errors=True)
+        _remove(home)
         os.close(lock)
+
+
+def _remove(directory: Path) -> None:
+    """Remove a directory of ours; what cannot be removed, the next build tries again."""
+    with contextlib.suppress(FastlayerError):
+        remove_tree(directory)

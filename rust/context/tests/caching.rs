@@ -162,6 +162,7 @@ fn sample(dev: u64, ino: u64, ctime: i64) -> Metadata {
         size: 5,
         mtime: fastlayer_fs::Timestamp::new(5, 6),
         ctime: fastlayer_fs::Timestamp::new(ctime, 7),
+        birth: None,
         dev,
         ino,
         nlink: 1,

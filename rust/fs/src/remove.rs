@@ -16,6 +16,10 @@ use crate::publish::temporary_name;
 /// Directories open at a time.
 const DEPTH: usize = 64;
 
+/// How often a directory that fills up again is cleared: somebody writes there, or the file system
+/// keeps a removed file by another name as long as it is open (FUSE).
+const ROUNDS: usize = 16;
+
 struct Level {
     directory: Directory,
     name: Vec<u8>,
@@ -32,11 +36,13 @@ pub fn remove_tree(parent: &Directory, name: &[u8]) -> Result<()> {
         Err(error) if matches!(error.errno(), Some(Errno::ISDIR | Errno::PERM)) => {}
         Err(error) => return Err(error),
     }
+    let mut rounds = 0;
     loop {
-        clear(parent, name)?;
+        if !clear(parent, name)? {
+            rounds += 1;
+        }
         match parent.rmdir(name) {
-            // Somebody else still writes there, or deep directories were moved up.
-            Err(error) if error.errno() == Some(Errno::NOTEMPTY) => {}
+            Err(error) if error.errno() == Some(Errno::NOTEMPTY) && rounds < ROUNDS => {}
             Err(error) if error.is_not_found() => return Ok(()),
             result => return result,
         }
@@ -44,8 +50,9 @@ pub fn remove_tree(parent: &Directory, name: &[u8]) -> Result<()> {
 }
 
 /// Removes everything in the directory `name` that lies less than [`DEPTH`] deep, and moves what
-/// lies deeper up.
-fn clear(parent: &Directory, name: &[u8]) -> Result<()> {
+/// lies deeper up; gives whether there was such.
+fn clear(parent: &Directory, name: &[u8]) -> Result<bool> {
+    let mut lifted = false;
     let mut levels = vec![enter(parent, name)?];
     while let Some(level) = levels.last_mut() {
         let index = level.next;
@@ -72,9 +79,10 @@ fn clear(parent: &Directory, name: &[u8]) -> Result<()> {
             levels.push(deeper);
         } else {
             lift(&levels, &child)?;
+            lifted = true;
         }
     }
-    Ok(())
+    Ok(lifted)
 }
 
 fn enter(parent: &Directory, name: &[u8]) -> Result<Level> {

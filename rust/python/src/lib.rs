@@ -13,6 +13,8 @@ pub mod entries;
 pub mod errors;
 pub mod lease;
 pub mod namespace;
+pub mod plain_tree;
+pub mod removal;
 pub mod sandbox;
 pub mod store;
 pub mod values;
@@ -49,6 +51,10 @@ mod _core {
     use super::lease::Lease;
     #[pymodule_export]
     use super::namespace::MountNamespace;
+    #[pymodule_export]
+    use super::plain_tree::PlainTree;
+    #[pymodule_export]
+    use super::removal::remove_tree;
     #[pymodule_export]
     use super::sandbox::{enter_user_namespace, serve_sandbox};
     #[pymodule_export]

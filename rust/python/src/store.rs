@@ -19,6 +19,7 @@ use crate::blocking::{self, Job};
 use crate::copy::CopyOperation;
 use crate::descriptor::Output;
 use crate::lease::Lease;
+use crate::plain_tree::PlainTree;
 use crate::values::{Change, Collected, Entry, LayerInfo, Problem, Usage};
 use crate::{descriptor, entries, errors};
 
@@ -211,6 +212,33 @@ impl Store {
     ) -> PyResult<LayerInfo> {
         let base = chain_of(py, &base)?;
         let work = |job: &Job| self.0.diff_upper(&base, &upper, adopt, &options(job));
+        blocking::run(py, None, work).map(LayerInfo::from)
+    }
+
+    fn lay_out(
+        &self,
+        py: Python<'_>,
+        chain: Vec<String>,
+        directory: PathBuf,
+    ) -> PyResult<PlainTree> {
+        let chain = chain_of(py, &chain)?;
+        let work = |job: &Job| self.0.lay_out(&chain, &directory, &job.cancel);
+        blocking::run(py, None, work).map(PlainTree::from)
+    }
+
+    fn move_plain_tree(
+        &self,
+        py: Python<'_>,
+        tree: &PlainTree,
+        chain: Vec<String>,
+    ) -> PyResult<()> {
+        let chain = chain_of(py, &chain)?;
+        let work = |job: &Job| tree.with(|tree| self.0.move_plain_tree(tree, &chain, &job.cancel));
+        blocking::run(py, None, work)
+    }
+
+    fn diff_plain_tree(&self, py: Python<'_>, tree: &PlainTree) -> PyResult<LayerInfo> {
+        let work = |job: &Job| tree.with(|tree| self.0.diff_plain_tree(tree, &options(job)));
         blocking::run(py, None, work).map(LayerInfo::from)
     }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from fastlayer.builder.graph import Place, PlannedMount, RunStep, Script
 from fastlayer.builder.history import timestamp
@@ -33,6 +34,9 @@ from fastlayer.oci.config import RuntimeConfig, empty_config
 from fastlayer.oci.platform import Platform, host_platform
 from fastlayer.store import LayerInfo, Store
 from fastlayer.value import replace
+
+if TYPE_CHECKING:
+    from fastlayer.container.step import StepResult
 
 SCRIPT_DIRECTORY = "/dev/pipes"
 """Where a heredoc that is a script is mounted."""
@@ -169,16 +173,16 @@ def _perform(
     try:
         if result.exit_code != 0:
             failed = failure(step, result.exit_code)
-            failed.failed_id = _keep_failed(step, chain, result.upper, workplace.store)
+            failed.failed_id = _keep_failed(step, chain, result, workplace.store)
             if failed.failed_id:
                 failed.hint = f"to look at what it left: fastlayer run -it {failed.failed_id} sh"
             raise failed
-        return workplace.store.diff_upper(chain, result.upper, adopt=True)
+        return result.diff()
     finally:
         runner.discard(result)
 
 
-def _keep_failed(step: RunStep, chain: tuple[str, ...], upper: str, store: Store) -> str:
+def _keep_failed(step: RunStep, chain: tuple[str, ...], result: StepResult, store: Store) -> str:
     """Keep what a failed process left, with its environment; gives an id, empty where it cannot."""
     shell = step.arguments[0] if step.arguments[0].startswith("/") else "/bin/sh"
     section = RuntimeConfig(
@@ -188,7 +192,7 @@ def _keep_failed(step: RunStep, chain: tuple[str, ...], upper: str, store: Store
         working_dir=step.working_directory,
     )
     try:
-        layer = store.diff_upper(chain, upper, adopt=True)
+        layer = result.diff()
         config = replace(
             empty_config(step.platform),
             config=section,

@@ -1,0 +1,85 @@
+"""Workspaces that are overlays: the upper is what changed, and becomes the layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fastlayer.container import rootfs
+from fastlayer.container.mounts import Mount
+from fastlayer.errors import StoreIOError
+from fastlayer.store import LayerInfo, MountNamespace, Store, remove_tree
+
+NAME = "overlay"
+"""How this way is asked for."""
+
+
+class OverlayWorkspaces:
+    """See :class:`fastlayer.container.workspaces.Workspaces`."""
+
+    def __init__(self, store: Store, namespace: MountNamespace) -> None:
+        self._store = store
+        self._namespace = namespace
+
+    def prepare(
+        self, chain: Sequence[str], directory: Path, mounts: Sequence[Mount]
+    ) -> OverlayWorkspace:
+        """See :class:`fastlayer.container.workspaces.Workspaces`."""
+        upper = rootfs.make_upper(self._store, chain, directory)
+        root = rootfs.mount(
+            self._store, self._namespace, chain, directory, directory, mounts, volatile=True
+        )
+        return OverlayWorkspace(self._store, self._namespace, tuple(chain), upper, root)
+
+
+class OverlayWorkspace:
+    """See :class:`fastlayer.container.workspaces.Workspace`."""
+
+    def __init__(
+        self,
+        store: Store,
+        namespace: MountNamespace,
+        chain: tuple[str, ...],
+        upper: Path,
+        root: Path,
+    ) -> None:
+        self._store = store
+        self._namespace = namespace
+        self._chain = chain
+        self._upper = upper
+        self._root = root
+
+    @property
+    def root(self) -> Path:
+        """See :class:`fastlayer.container.workspaces.Workspace`."""
+        return self._root
+
+    def leave(self) -> None:
+        """See :class:`fastlayer.container.workspaces.Workspace`."""
+        self._namespace.unmount(str(self._root))
+
+    def diff(self) -> LayerInfo:
+        """See :class:`fastlayer.container.workspaces.Workspace`."""
+        return self._store.diff_upper(self._chain, str(self._upper), adopt=True)
+
+    def dispose(self) -> None:
+        """See :class:`fastlayer.container.workspaces.Workspace`."""
+
+
+def can_mount(namespace: MountNamespace, home: Path) -> bool:
+    """Whether an overlay whose upper is below ``home`` can be mounted."""
+    place = home / "probe"
+    names = ("lower", "upper", "work", "rootfs")
+    lower, upper, work, root = (str(place / name) for name in names)
+    place.mkdir(mode=0o700)
+    for name in names:
+        (place / name).mkdir()
+    try:
+        namespace.mount_overlay([lower], upper, work, root, volatile=True)
+    except StoreIOError:
+        return False
+    else:
+        namespace.unmount(root)
+        return True
+    finally:
+        remove_tree(place)
