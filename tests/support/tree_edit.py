@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import stat
 import struct
 import subprocess
@@ -73,6 +74,17 @@ def apply_edits(root: Path, edits: list[Edit]) -> None:
     for edit in edits:
         with contextlib.suppress(OSError):
             _apply(root, edit)
+
+
+def random_edits(seed: int, count: int) -> list[Edit]:
+    """Edits for trees that other tools take too: without paths longer than the kernel takes."""
+    source = random.Random(seed)
+    edits: list[Edit] = []
+    while len(edits) < count:
+        edit = Edit(*(source.randrange(2000) for _ in range(4)))
+        if _EDITS[edit.what % len(_EDITS)] is not _deep:
+            edits.append(edit)
+    return edits
 
 
 def acl(*entries: tuple[int, int, int]) -> bytes:

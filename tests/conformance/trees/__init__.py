@@ -1,0 +1,1 @@
+"""Trees of other tools and of ours, field by field."""
