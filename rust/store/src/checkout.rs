@@ -46,11 +46,12 @@ impl Store {
     /// least one.
     ///
     /// # Errors
-    /// [`Error::Raw`] of a layer without a tree; those of writing.
+    /// [`Error::NotFound`] of a layer that is not stored, [`Error::Raw`] of one without a tree; those
+    /// of writing.
     pub fn checkout(&self, chain: &[DiffId], cancel: &AtomicBool) -> Result<Vec<PathBuf>> {
         let area = Area::open(self)?;
         for diff_id in chain {
-            self.name_layer(diff_id)?;
+            self.require_layer(diff_id)?;
         }
         let list = format!("list-{}", chain_name(chain));
         if let Some(known) = area.known_list(&list)? {

@@ -60,11 +60,11 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`] without the layer, [`Error::Raw`] of a raw one.
     pub fn tree_index(&self, diff_id: &DiffId) -> Result<TreeIndex> {
-        self.name_layer(diff_id)?;
-        let name = diff_id.hex();
-        if let Some(index) = self.known_index(diff_id, name.as_bytes())? {
+        self.require_layer(diff_id)?;
+        if let Some(index) = self.indexes().find(diff_id) {
             return Ok(index);
         }
+        let name = diff_id.hex();
         for area in [self.durable(), self.unsynced(), self.durable()] {
             match area.trees.open_file(name.as_bytes()) {
                 Err(error) if error.is_not_found() => continue,
@@ -82,17 +82,17 @@ impl Store {
         crate::rebuild::tree_index(self, diff_id)
     }
 
-    /// An index that was opened before, unless the layer is gone since then.
-    fn known_index(&self, diff_id: &DiffId, name: &[u8]) -> Result<Option<TreeIndex>> {
-        let Some(index) = self.indexes().find(diff_id) else {
-            return Ok(None);
-        };
-        for area in [self.durable(), self.unsynced(), self.durable()] {
-            if area.trees.find_child(name)?.is_some() {
-                return Ok(Some(index));
-            }
+    /// Names a layer to the lease and makes sure that it is there and stays. What is derived from
+    /// a layer outlives it for a moment while it is collected, so that alone says nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub(crate) fn require_layer(&self, diff_id: &DiffId) -> Result<()> {
+        self.name_layer(diff_id)?;
+        match self.open_recipe(diff_id)? {
+            Some(_) => Ok(()),
+            None => Err(Error::not_found(format!("layer {diff_id}"))),
         }
-        Ok(None)
     }
 
     /// Stores a layer's tree index unless it is there; gives the bytes added.
