@@ -9,11 +9,12 @@ use std::fs::File;
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::assembler::SLICE;
 use crate::digest::{ContentId, DiffId, SegmentId, checksum};
 use crate::error::{Error, Result};
 use crate::layer_info::LayerInfo;
 use crate::read::read_full;
-use crate::segment::{compress, decompress};
+use crate::segment::{SEGMENT_LIMIT, compress, decompress};
 
 /// Version of the recipe format.
 pub const RECIPE_VERSION: u32 = 1;
@@ -176,12 +177,19 @@ impl Recipe {
         let mut total = 0_u64;
         for row in &self.rows {
             let fits = match *row {
-                Row::Segment { index, .. } => (index as usize) < self.segments.len(),
+                Row::Segment { index, length } => {
+                    (index as usize) < self.segments.len() && length <= SEGMENT_LIMIT
+                }
                 Row::Object {
                     index,
                     offset,
                     length,
-                } => (index as usize) < self.objects.len() && offset.checked_add(length).is_some(),
+                } => {
+                    // A row is expanded in memory.
+                    (index as usize) < self.objects.len()
+                        && offset.checked_add(length).is_some()
+                        && length <= SLICE
+                }
                 Row::Heap { offset, length } => offset
                     .checked_add(length)
                     .is_some_and(|end| end <= self.heap.len() as u64),
@@ -345,6 +353,24 @@ mod tests {
             changed[position] ^= 1;
             assert!(Recipe::decode(&recipe.info.diff_id, &changed).is_err());
             assert!(Recipe::decode(&recipe.info.diff_id, &bytes[..position]).is_err());
+        }
+    }
+
+    /// A row is expanded in memory: a size that is only said must not take it.
+    #[test]
+    fn no_row_is_longer_than_a_slice_or_a_segment() {
+        for (row, limit) in [(0, SEGMENT_LIMIT), (1, SLICE)] {
+            for (length, fits) in [(limit, true), (limit + 1, false)] {
+                let mut recipe = sample();
+                recipe.info.size = recipe.info.size - recipe.rows[row].length() + length;
+                match &mut recipe.rows[row] {
+                    Row::Segment { length: known, .. }
+                    | Row::Object { length: known, .. }
+                    | Row::Heap { length: known, .. } => *known = length,
+                }
+                let bytes = recipe.encode().unwrap();
+                assert_eq!(Recipe::decode(&recipe.info.diff_id, &bytes).is_ok(), fits);
+            }
         }
     }
 
