@@ -192,6 +192,30 @@ fn a_deep_path_takes_its_bytes_once() {
     assert!(index.get(&path).unwrap().is_some());
 }
 
+/// Rows below two directories: followed, they would be walked again and again.
+#[test]
+fn subtrees_that_overlap_are_damage() {
+    let mut builder = IndexBuilder::new();
+    for path in ["a", "a/b", "c"] {
+        let entry = entry(path.as_bytes(), Kind::Directory);
+        builder.push(entry).unwrap();
+    }
+    let mut bytes = builder.finish().unwrap();
+    let sound = TreeIndex::new(bytes.clone()).unwrap();
+    let children = |index: &TreeIndex| {
+        let a = index.row(1).unwrap();
+        a.children().map(|row| row.map(drop)).collect::<Vec<_>>()
+    };
+    assert_eq!(children(&sound), [Ok(())]);
+    // The third number of the row of `a/b` reaches over `c`.
+    let end = 64 + 2 * 112 + 8;
+    assert_eq!(bytes[end], 3);
+    bytes[end] = 4;
+    let damaged = TreeIndex::new(bytes).unwrap();
+    let expected = IndexError::Corrupt("subtrees overlap");
+    assert_eq!(children(&damaged), [Err(expected)]);
+}
+
 fn arbitrary_path() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(prop::sample::select(vec!["a", "b", "a-", "c"]), 1..5)
         .prop_map(|parts| parts.join("/").into_bytes())

@@ -317,7 +317,11 @@ impl<'a> EntryRef<'a> {
             if next >= end {
                 return None;
             }
-            let row = index.row(next);
+            let row = index.row(next).and_then(|row| match row.subtree_end() {
+                // Rows would be seen from several directories: a walk could take for ever.
+                past if past > end => Err(IndexError::Corrupt("subtrees overlap")),
+                _ => Ok(row),
+            });
             next = row.as_ref().map_or(end, EntryRef::subtree_end);
             Some(row)
         })
