@@ -25,7 +25,7 @@ pub fn tree_id(view: &TreeView) -> Result<TreeId> {
     let mut total = blake3::Hasher::new_derive_key(TREE_CONTEXT);
     match view.root()? {
         Some(root) => hasher.describe(&root, &mut total)?,
-        None => return Ok(TreeId::from_bytes(*total.finalize().as_bytes())),
+        None => describe_empty_root(&mut total),
     }
     Ok(TreeId::from_bytes(*total.finalize().as_bytes()))
 }
@@ -77,6 +77,23 @@ impl<'view> TreeHasher<'view> {
     }
 }
 
+/// A root directory that nobody has made has the attributes of any such directory.
+fn describe_empty_root(into: &mut blake3::Hasher) {
+    describe_owner(b'd', 0o755, (0, 0), into);
+    into.update(&0_u32.to_le_bytes());
+    let inner = blake3::Hasher::new_derive_key(TREE_CONTEXT);
+    into.update(inner.finalize().as_bytes());
+}
+
+fn describe_owner(letter: u8, mode: u32, owner: (u32, u32), into: &mut blake3::Hasher) {
+    let mut fixed = [0; 13];
+    fixed[0] = letter;
+    fixed[1..5].copy_from_slice(&mode.to_le_bytes());
+    fixed[5..9].copy_from_slice(&owner.0.to_le_bytes());
+    fixed[9..13].copy_from_slice(&owner.1.to_le_bytes());
+    into.update(&fixed);
+}
+
 fn describe_attributes(node: &Node<'_>, into: &mut blake3::Hasher) -> Result<()> {
     let letter = match node.kind() {
         Kind::File => b'f',
@@ -93,12 +110,7 @@ fn describe_attributes(node: &Node<'_>, into: &mut blake3::Hasher) -> Result<()>
     } else {
         node.mode()
     };
-    let mut fixed = [0; 13];
-    fixed[0] = letter;
-    fixed[1..5].copy_from_slice(&mode.to_le_bytes());
-    fixed[5..9].copy_from_slice(&node.uid().to_le_bytes());
-    fixed[9..13].copy_from_slice(&node.gid().to_le_bytes());
-    into.update(&fixed);
+    describe_owner(letter, mode, (node.uid(), node.gid()), into);
     let xattrs = if node.has_xattrs() {
         node.xattrs()?
     } else {

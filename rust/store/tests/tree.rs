@@ -6,7 +6,7 @@ mod fixture;
 use std::collections::BTreeMap;
 
 use fastlayer_store::compare::{ChangeKind, compare};
-use fastlayer_store::{DiffId, Error};
+use fastlayer_store::{DiffId, Error, LayerWriter, WriterOptions};
 use fixture::{Fixture, listing};
 use proptest::prelude::*;
 
@@ -181,6 +181,18 @@ fn links_resolve_inside_the_tree() {
     assert_eq!(resolved("../../a/up/new", true), ("a/b/new".into(), false));
     assert_eq!(resolved("/", true), (String::new(), true));
     assert!(view.resolve(b"loop1/x", true).is_err());
+}
+
+/// A step that leaves nothing of its base has the tree that a build from scratch begins with.
+#[test]
+fn the_tree_of_nothing_is_an_empty_root() {
+    let fixture = Fixture::new();
+    let writer = LayerWriter::new(&fixture.store, WriterOptions::default()).unwrap();
+    let empty = writer.finish_canonical().unwrap();
+    assert_eq!(
+        fixture.store.tree_id(&[]).unwrap(),
+        fixture.store.tree_id(&[empty.diff_id]).unwrap()
+    );
 }
 
 #[test]
