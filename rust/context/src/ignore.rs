@@ -218,8 +218,8 @@ fn compile(given: &[u8], text: &[u8]) -> Result<Vec<Unit>> {
             }
             _ => {
                 let text = rest.strip_prefix(b"\\").unwrap_or(rest);
-                let (character, length) = decode(text);
-                units.push(Unit::Char(character));
+                let (letter, length) = decode(text);
+                units.push(Unit::Letter(letter));
                 rest = &text[length..];
             }
         }
@@ -229,16 +229,16 @@ fn compile(given: &[u8], text: &[u8]) -> Result<Vec<Unit>> {
 
 /// The text that every match ends in: a cheap look that rules most paths out.
 fn ending(units: &[Unit]) -> Vec<u8> {
-    let mut characters: Vec<char> = Vec::new();
-    for unit in units.iter().rev() {
-        match unit {
-            // What stands for bytes that are not UTF-8 has no one spelling.
-            Unit::Char(char::REPLACEMENT_CHARACTER) => break,
-            Unit::Char(character) => characters.push(*character),
-            _ => break,
+    let literal = units
+        .iter()
+        .rposition(|unit| !matches!(unit, Unit::Letter(_)));
+    let mut text = Vec::new();
+    for unit in &units[literal.map_or(0, |last| last + 1)..] {
+        if let Unit::Letter(letter) = unit {
+            pattern::encode(*letter, &mut text);
         }
     }
-    characters.iter().rev().collect::<String>().into_bytes()
+    text
 }
 
 fn renamed(error: Error, given: &[u8]) -> Error {

@@ -1,32 +1,39 @@
 //! Patterns as sequences of units, and running them over a path.
 //!
 //! All possible places in the pattern are followed at once, so a hostile pattern costs its length
-//! for each character of the path and never more. Text is characters; a byte that is not UTF-8
-//! counts as one character which no literal equals.
+//! for each character of the path and never more. Text is letters: characters, and bytes that are
+//! not UTF-8, each of which is a letter that equals only itself.
 
 use crate::error::Error;
+
+/// A character, or [`NOT_UTF8`] and a byte.
+pub(crate) type Letter = u32;
+
+/// Where the letters begin that are no characters.
+const NOT_UTF8: Letter = 0x11_0000;
+const SLASH: Letter = b'/' as Letter;
 
 /// One step of a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
-    /// This character.
-    Char(char),
-    /// `?`: any character but a slash.
+    /// This letter.
+    Letter(Letter),
+    /// `?`: any letter but a slash.
     AnyInName,
-    /// `*`: any number of characters but slashes.
+    /// `*`: any number of letters but slashes.
     Star,
-    /// Any number of characters.
+    /// Any number of letters.
     Rest,
     /// The first half of `**`: go past both halves, or into [`Unit::Directories`].
     Optional,
-    /// The second half of `**`: any number of characters, left only after a slash.
+    /// The second half of `**`: any number of letters, left only after a slash.
     Directories,
-    /// `[…]`: one character in, or not in, the ranges.
+    /// `[…]`: one letter in, or not in, the ranges.
     Class {
         /// `[^…]`.
         negated: bool,
         /// First and last of each range.
-        ranges: Vec<(char, char)>,
+        ranges: Vec<(Letter, Letter)>,
     },
 }
 
@@ -64,13 +71,13 @@ fn follow<'places>(
 ) -> bool {
     enter(units, now, 0);
     while !text.is_empty() {
-        let (character, length) = decode(text);
+        let (letter, length) = decode(text);
         text = &text[length..];
         next.fill(0);
         let mut alive = false;
         for place in places(now) {
             if let Some(unit) = units.get(place) {
-                alive |= step(units, unit, place, character, next);
+                alive |= step(units, unit, place, letter, next);
             }
         }
         if !alive {
@@ -81,25 +88,25 @@ fn follow<'places>(
     verdict(units, now)
 }
 
-/// Consumes one character at `place`; true when the pattern can go on.
-fn step(units: &[Unit], unit: &Unit, place: usize, character: char, next: &mut [u64]) -> bool {
+/// Consumes one letter at `place`; true when the pattern can go on.
+fn step(units: &[Unit], unit: &Unit, place: usize, letter: Letter, next: &mut [u64]) -> bool {
     let goes_on = match unit {
-        Unit::Char(expected) => *expected == character,
-        Unit::AnyInName => character != '/',
+        Unit::Letter(expected) => *expected == letter,
+        Unit::AnyInName => letter != SLASH,
         Unit::Class { negated, ranges } => {
             let inside = ranges
                 .iter()
-                .any(|&(first, last)| (first..=last).contains(&character));
+                .any(|&(first, last)| (first..=last).contains(&letter));
             inside != *negated
         }
-        Unit::Star if character == '/' => false,
+        Unit::Star if letter == SLASH => false,
         Unit::Star | Unit::Rest => {
             enter(units, next, place);
             return true;
         }
         Unit::Directories => {
             set(next, place);
-            if character == '/' {
+            if letter == SLASH {
                 enter(units, next, place + 1);
             }
             return true;
@@ -113,7 +120,7 @@ fn step(units: &[Unit], unit: &Unit, place: usize, character: char, next: &mut [
     goes_on
 }
 
-/// Marks `place` and whatever can be reached from it without a character.
+/// Marks `place` and whatever can be reached from it without a letter.
 fn enter(units: &[Unit], places: &mut [u64], place: usize) {
     let mut at = place;
     loop {
@@ -154,11 +161,11 @@ fn places(words: &[u64]) -> impl Iterator<Item = usize> + '_ {
     })
 }
 
-/// The first character of `text` and its length in bytes.
-pub(crate) fn decode(text: &[u8]) -> (char, usize) {
+/// The first letter of `text` and its length in bytes.
+pub(crate) fn decode(text: &[u8]) -> (Letter, usize) {
     let first = text[0];
     if first.is_ascii() {
-        return (char::from(first), 1);
+        return (first.into(), 1);
     }
     let longest = &text[..text.len().min(4)];
     let valid = match std::str::from_utf8(longest) {
@@ -169,9 +176,18 @@ pub(crate) fn decode(text: &[u8]) -> (char, usize) {
     valid
         .chars()
         .next()
-        .map_or((char::REPLACEMENT_CHARACTER, 1), |character| {
-            (character, character.len_utf8())
+        .map_or((NOT_UTF8 + Letter::from(first), 1), |character| {
+            (character.into(), character.len_utf8())
         })
+}
+
+/// Appends the bytes of a letter.
+pub(crate) fn encode(letter: Letter, bytes: &mut Vec<u8>) {
+    match char::from_u32(letter) {
+        Some(character) => bytes.extend(character.encode_utf8(&mut [0; 4]).bytes()),
+        // The low byte, which is all that such a letter has.
+        None => bytes.push(letter.to_le_bytes()[0]),
+    }
 }
 
 /// Reads a `[…]` whose `[` is consumed. `strict` refuses ranges that end before they begin.
@@ -190,11 +206,11 @@ pub(crate) fn class<'text>(
         if rest.first() == Some(&b']') && !ranges.is_empty() {
             return Ok((Unit::Class { negated, ranges }, &rest[1..]));
         }
-        let (first, after) = class_character(pattern, rest)?;
+        let (first, after) = class_letter(pattern, rest)?;
         rest = after;
         let mut last = first;
         if rest.first() == Some(&b'-') {
-            (last, rest) = class_character(pattern, &rest[1..])?;
+            (last, rest) = class_letter(pattern, &rest[1..])?;
         }
         if strict && last < first {
             return Err(bad("a range in brackets ends before it begins"));
@@ -203,7 +219,7 @@ pub(crate) fn class<'text>(
     }
 }
 
-fn class_character<'text>(pattern: &[u8], text: &'text [u8]) -> Result<(char, &'text [u8]), Error> {
+fn class_letter<'text>(pattern: &[u8], text: &'text [u8]) -> Result<(Letter, &'text [u8]), Error> {
     let bad = |reason| bad_pattern(pattern, reason);
     let text = match text {
         [] => return Err(bad("a bracket is not closed")),
@@ -214,15 +230,15 @@ fn class_character<'text>(pattern: &[u8], text: &'text [u8]) -> Result<(char, &'
     if text.is_empty() {
         return Err(bad("it ends in a backslash"));
     }
-    let (character, length) = decode(text);
-    if character == char::REPLACEMENT_CHARACTER && length == 1 {
+    let (letter, length) = decode(text);
+    if letter >= NOT_UTF8 {
         return Err(bad("it is not UTF-8"));
     }
     let rest = &text[length..];
     if rest.is_empty() {
         return Err(bad("a bracket is not closed"));
     }
-    Ok((character, rest))
+    Ok((letter, rest))
 }
 
 pub(crate) fn bad_pattern(pattern: &[u8], reason: &'static str) -> Error {

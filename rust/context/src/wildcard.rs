@@ -58,8 +58,8 @@ impl Wildcard {
                     } else {
                         rest_with(pattern, rest)
                     };
-                    let (character, length) = decode(text);
-                    units.push(Unit::Char(character));
+                    let (letter, length) = decode(text);
+                    units.push(Unit::Letter(letter));
                     rest = &text[length..];
                 }
             }

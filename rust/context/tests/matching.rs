@@ -8,6 +8,28 @@ use fastlayer_context::{Error, IgnoreMatcher, wildcard};
 use proptest::prelude::*;
 use support::{cases, strings};
 
+/// Names need not be UTF-8, and a pattern with one means that one.
+#[test]
+fn other_bytes_match_themselves() {
+    for (pattern, name, expected) in [
+        (b"caf\xe9*".as_slice(), b"caf\xe9s".as_slice(), true),
+        (b"caf\xe9*", b"caf\xe8s", false),
+        (b"caf\xe9*", "caf\u{fffd}s".as_bytes(), false),
+        ("\u{fffd}*".as_bytes(), b"\xe9", false),
+        (b"caf?", b"caf\xe9", true),
+        (b"caf[^a]", b"caf\xe9", true),
+        ("caf[a-\u{10ffff}]".as_bytes(), b"caf\xe9", false),
+    ] {
+        assert_eq!(
+            wildcard::matches(pattern, name).ok(),
+            Some(expected),
+            "{pattern:?} {name:?}"
+        );
+        let matcher = IgnoreMatcher::new([pattern]).unwrap();
+        assert_eq!(matcher.is_ignored(name), expected, "{pattern:?} {name:?}");
+    }
+}
+
 #[test]
 fn mobys_cases_hold() {
     let Some(document) = cases("match_cases.json") else {
