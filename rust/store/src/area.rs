@@ -108,7 +108,14 @@ impl Fanout {
     /// All ids that have a file here, in order. What is no id is left out.
     pub(crate) fn ids(&self) -> Result<Vec<[u8; 32]>> {
         let mut ids = Vec::new();
-        for first in 0..=255 {
+        // Most directories of what is not synced yet do not exist: one look tells.
+        let shards = self.directory.entries()?;
+        let mut shards: Vec<u8> = shards
+            .iter()
+            .filter_map(|entry| parse_shard(entry.name))
+            .collect();
+        shards.sort_unstable();
+        for first in shards {
             let Some(directory) = self.existing(first)? else {
                 continue;
             };
