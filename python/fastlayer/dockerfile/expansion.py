@@ -18,7 +18,12 @@ from fastlayer.value import Value
 #: How deep ``${a:-${b:-…}}`` may nest; no real file comes near, and it bounds the stack.
 NESTING_LIMIT = 50
 
+#: Most characters that substitutions may put into one word. ``ENV a=$a$a`` doubles with every line,
+#: so forty short lines would take all memory; Linux takes no variable of more than 128 KiB.
+EXPANSION_LIMIT = 1 << 20
+
 _SPECIAL = "@*#?-$!0"
+_TOO_LONG = f"it expands to more than {EXPANSION_LIMIT} characters"
 _HEREDOC_BLANKS = "\t\r "
 _WILDCARDS = "*?[\\"
 
@@ -105,6 +110,7 @@ class WordReader:
         self.unset: set[str] = set()
         self._position = 0
         self._depth = 0
+        self._room = EXPANSION_LIMIT
 
     def read(self) -> Expansion:
         """Read it all.
@@ -243,6 +249,13 @@ class WordReader:
         return self.text[start : self._position]
 
     def _dollar(self) -> str:
+        value = self._substitution()
+        self._room -= len(value)
+        if self._room < 0:
+            raise _SyntaxError(_TOO_LONG)
+        return value
+
+    def _substitution(self) -> str:
         self._position += 1
         if self._peek() != "{":
             name = self._name()
@@ -340,7 +353,9 @@ class WordReader:
                 return f"${{{name}/{pattern}/{replacement}}}"
             value = ""
         try:
-            return glob.replace(pattern, replacement, value, every=every)
+            return glob.replace(pattern, replacement, value, every=every, limit=EXPANSION_LIMIT)
+        except OverflowError:
+            raise _SyntaxError(_TOO_LONG) from None
         except ValueError as error:
             raise _SyntaxError(f"invalid pattern ({pattern}) in substitution: {error}") from None
 

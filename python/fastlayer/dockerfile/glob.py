@@ -6,6 +6,7 @@ pattern times text at worst, so that no pattern can stall a build.
 
 from __future__ import annotations
 
+import sys
 from enum import Enum
 
 
@@ -106,13 +107,21 @@ def trim_suffix(pattern: str, text: str, *, longest: bool) -> str:
     return text if end is None else text[: len(text) - end]
 
 
-def replace(pattern: str, replacement: str, text: str, *, every: bool) -> str:
+def replace(
+    pattern: str, replacement: str, text: str, *, every: bool, limit: int = sys.maxsize
+) -> str:
     """``text`` with the first or every match replaced, each as long as it can be.
 
     An empty match right after another match does not count, as in Go.
+
+    Raises
+    ------
+    OverflowError
+        The replacements have more than ``limit`` characters together.
     """
     tokens = parse_glob(pattern)
     done: list[str] = []
+    room = limit
     position = 0
     last_end = -1
     while position <= len(text):
@@ -128,6 +137,9 @@ def replace(pattern: str, replacement: str, text: str, *, every: bool) -> str:
             position = following
             continue
         if end > position or position != last_end:
+            room -= len(replacement)
+            if room < 0:
+                raise OverflowError
             done.append(replacement)
             last_end = end
             if not every:

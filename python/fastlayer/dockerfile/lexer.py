@@ -204,4 +204,6 @@ class _Reader:
     def _fail(self, message: str, line: int, hint: str | None = None) -> NoReturn:
         source = self._shown[line - 1] if line else ""
         column = len(source) - len(source.lstrip(BLANKS)) + 1
+        # Even an empty file has a first line.
+        line = max(line, 1)
         fail(message, file=self._file, line=line, column=column, source=source, hint=hint)

@@ -64,6 +64,17 @@ def test_nesting_is_bounded() -> None:
         expand("${a:-" * 3000, {})
 
 
+def test_expansion_is_bounded() -> None:
+    """Forty lines of ``ENV a=$a$a`` would take all memory."""
+    value = "x" * 400_000
+    assert len(expand("$a$a", {"a": value})) == 800_000
+    for word in ("$a$a$a", '"$a$a$a"', "${a//x/$b}", "${b:+$a$a$a}"):
+        with pytest.raises(DockerfileError, match="expands to more than"):
+            expand(word, {"a": value, "b": "123"})
+    with pytest.raises(DockerfileError, match="expands to more than"):
+        expand_content("$a\n" * 3, {"a": value})
+
+
 def test_patterns_take_no_quadratic_time() -> None:
     text = "a" * 60_000
     for pattern in ("a*b", "*a*a*a*b", "aa*a?b"):
