@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from tests.support.file_system import place
 from tests.support.requirements import need_core, need_root
 from tests.support.tree_compare import Node, differences, name_groups, read_tar
-from tests.support.tree_edit import Edit, apply_edits
+from tests.support.tree_edit import Edit, apply_edits, settle_times
 from tests.support.tree_folder import read_folder
 
 need_root()
 need_core()
 
-from fastlayer.store import Store  # noqa: E402
+from fastlayer.store import Store, remove_tree  # noqa: E402
 
 from tests.support.tree_mount import TreeMounts, tree_mounts  # noqa: E402
 
@@ -63,7 +63,7 @@ def check(mounts: TreeMounts, first: list[Edit], second: list[Edit], adopt: bool
     for layers in (chain, [chain[0], over]):
         with mounts.mounted(layers) as mount:
             assert differences(tree, read_folder(mount.merged), ignore_fields=()) == []
-    shutil.rmtree(mounts.folder)
+    remove_tree(mounts.folder)
     mounts.folder.mkdir()
 
 
@@ -73,11 +73,71 @@ def assert_writes(mounts: TreeMounts, chain: list[str], tree: dict[str, Node]) -
     place.mkdir()
     mounts.store.write_tree(chain, str(place))
     assert differences(tree, read_folder(place), ignore_fields=()) == []
-    shutil.rmtree(place)
+    remove_tree(place)
+    assert differences(tree, read_chain(mounts, chain), ignore_fields=()) == []
+
+
+def read_chain(mounts: TreeMounts, chain: list[str]) -> dict[str, Node]:
+    """The merged tree of a chain, by its tar."""
     with tempfile.TemporaryFile() as file:
         mounts.store.write_tree_tar(chain, file.fileno())
         file.seek(0)
-        assert differences(tree, name_groups(read_tar(file)), ignore_fields=()) == []
+        return name_groups(read_tar(file))
+
+
+def entries(mounts: TreeMounts, layer: str) -> dict[str, Node]:
+    """The entries of a layer."""
+    with tempfile.TemporaryFile() as file:
+        mounts.store.write_tar(layer, file.fileno())
+        file.seek(0)
+        return name_groups(read_tar(file))
+
+
+def check_places(mounts: TreeMounts, first: list[Edit], second: list[Edit]) -> None:
+    """The same is done to a over an overlay and in a plain tree: it gives the same layer."""
+    start = int(time.time())
+    with mounts.mounted([]) as mount:
+        apply_edits(mount.merged, first)
+        settle_times(mount.merged, start)
+        before = read_folder(mount.merged)
+    base = [mounts.layer([], mount, adopt=True).diff_id]
+    with mounts.mounted(base) as mount:
+        apply_edits(mount.merged, second)
+        settle_times(mount.merged, start)
+    over = mounts.layer(base, mount, adopt=False).diff_id
+    place = mounts.folder / "plain"
+    place.mkdir()
+    plain = mounts.store.lay_out(base, str(place))
+    apply_edits(place, second)
+    settle_times(place, start)
+    walked = mounts.store.diff_plain_tree(plain).diff_id
+    if any(node.link_group for node in before.values()):
+        # The names of a lower file are parted when it is opened: only an overlay knows of that.
+        trees = [read_chain(mounts, [*base, layer]) for layer in (over, walked)]
+        assert differences(*trees, ignore_fields=("link_group",)) == []
+    else:
+        assert differences(*(entries(mounts, layer) for layer in (over, walked))) == []
+        assert walked == over
+    remove_tree(mounts.folder)
+    mounts.folder.mkdir()
+
+
+@settings(EXAMPLES, max_examples=20, derandomize=True)
+@given(EDITS, EDITS)
+def test_a_full_walk_gives_the_layer_of_an_overlay(
+    mounts: TreeMounts, first: list[Edit], second: list[Edit]
+) -> None:
+    check_places(mounts, first, second)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+@settings(EXAMPLES, max_examples=1000)
+@given(EDITS, EDITS)
+def test_many_full_walks_give_the_layer_of_an_overlay(
+    mounts: TreeMounts, first: list[Edit], second: list[Edit]
+) -> None:
+    check_places(mounts, first, second)
 
 
 @settings(EXAMPLES, max_examples=30, derandomize=True)
