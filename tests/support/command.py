@@ -33,6 +33,7 @@ class Command:
         stdin: bytes = b"",
         cwd: Path | None = None,
         timeout: float = 300,
+        umask: int = -1,
     ) -> subprocess.CompletedProcess[bytes]:
         """Run to the end; output is captured as bytes. ``check`` asserts exit code 0."""
         done = subprocess.run(
@@ -42,6 +43,7 @@ class Command:
             env=self.environ(),
             cwd=cwd,
             timeout=timeout,
+            umask=umask,
             check=False,
         )
         if check and done.returncode:
