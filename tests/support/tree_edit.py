@@ -77,6 +77,11 @@ def apply_edits(root: Path, edits: list[Edit]) -> None:
             _apply(root, edit)
 
 
+def without_links(edits: list[Edit]) -> list[Edit]:
+    """The edits but those that give a file another name."""
+    return [edit for edit in edits if _EDITS[edit.what % len(_EDITS)] is not _hardlink]
+
+
 def settle_times(root: Path, start: int) -> None:
     """Give all that was changed since ``start``, seconds, one time: edits take no fixed time."""
     for path in reversed(_paths(root)[1:]):
