@@ -122,6 +122,31 @@ fn copies_are_equal() {
 }
 
 #[test]
+fn a13_holes_stay_holes_in_a_copy() {
+    let (_top, directory) = directory();
+    let source = directory.create_file(b"source", 0o600).unwrap();
+    for (offset, content) in [
+        (0, "begin"),
+        (300 << 20, "middle"),
+        (600 << 20, "near the end"),
+    ] {
+        source.write_all_at(content.as_bytes(), offset).unwrap();
+    }
+    source.set_len(700 << 20).unwrap();
+    let destination = directory.create_file(b"destination", 0o600).unwrap();
+    copy::clone_or_copy(&source, &destination).unwrap();
+    let metadata = destination.metadata().unwrap();
+    assert_eq!(metadata.len(), 700 << 20);
+    assert!(metadata.blocks() * 512 < 1 << 20, "{}", metadata.blocks());
+    for offset in [0, 299 << 20, 300 << 20, 600 << 20, 699 << 20] {
+        let [mut found, mut expected] = [[1_u8; 64], [2_u8; 64]];
+        destination.read_exact_at(&mut found, offset).unwrap();
+        source.read_exact_at(&mut expected, offset).unwrap();
+        assert_eq!(found, expected, "at {offset}");
+    }
+}
+
+#[test]
 fn holes_are_found() {
     let (_top, directory) = directory();
     let file = directory.create_file(b"sparse", 0o600).unwrap();
