@@ -1,7 +1,8 @@
 //! Taking in a layer that somebody else made: plain or compressed tars.
 //!
 //! A tar that the strict parser refuses is kept raw from there on: its bytes are reproduced, but it
-//! has no tree. A tar that is cut short, or that is none at all, is an error instead.
+//! has no tree. A tar that is cut short, that asks for more than the limits, or that is none at all,
+//! is an error instead.
 
 use std::io::Read;
 
@@ -40,7 +41,8 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::DigestMismatch`], [`Error::TarFormat`] when the tar is cut short or is none,
-    /// [`Error::Format`] when the compressed stream is damaged, [`Error::Limit`].
+    /// [`Error::Format`] when the compressed stream is damaged, [`Error::Limit`] when the tar is
+    /// larger than may be, compressed too well, or asks for too much memory.
     pub fn ingest(
         &self,
         source: impl Read,
@@ -170,6 +172,12 @@ impl Ingest {
         let cut = matches!(error.kind, ErrorKind::Truncated { .. });
         let nothing = error.offset == 0
             && matches!(error.kind, ErrorKind::Checksum | ErrorKind::Number { .. });
+        if let ErrorKind::Limit { part, limit } = error.kind {
+            return Err(Error::limit(
+                format!("at byte {}, {part}", error.offset),
+                limit,
+            ));
+        }
         if cut || nothing {
             return Err(error.into());
         }

@@ -26,7 +26,7 @@ impl Limits {
     /// A map of 1 MiB has room for about 200,000 short pieces; real files have some hundreds.
     pub const SPARSE_PIECES: usize = 1 << 16;
     /// Larger than any image known; a file system of a million files has one layer of a million.
-    pub const ENTRIES: u64 = 10_000_000;
+    pub const ENTRIES: u64 = 4_000_000;
 }
 
 impl Default for Limits {
