@@ -2,8 +2,11 @@
 //!
 //! Paths come in the order of trees, a directory before what it holds. Every step goes by
 //! directory handle, one name at a time and never through a link. A directory gets its attributes
-//! when all below it is written: its time would change again, and it may forbid writing.
+//! when all below it is written: its time would change again, and it may forbid writing. Two names
+//! of one directory that the file system takes for one (it folds case, say) are an error: the
+//! second would replace the first.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::Write;
 
@@ -14,6 +17,10 @@ use fastlayer_tar::Timestamp;
 use crate::error::{Error, Result, display_path};
 use crate::index::Kind;
 use crate::overlay::OverlayNamespace;
+
+/// Directories that are kept open on the way down. Deeper down the outer ones are opened again by
+/// their path when they are needed: a tree may be deeper than a process may have files open.
+const KEPT_OPEN: usize = 64;
 
 /// What a path is to bear.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,23 +72,75 @@ pub(crate) struct TreeWriter {
 }
 
 struct OpenDirectory {
-    directory: Directory,
+    /// `None` while it is far above; never so for the root and the innermost.
+    directory: Option<Directory>,
     /// Length of the path of the directory above it.
     parent_length: usize,
     attributes: Option<PathAttributes>,
+    /// What was in it when something was first in the way.
+    found: Option<HashSet<Vec<u8>>>,
+}
+
+impl OpenDirectory {
+    fn new(directory: Directory, parent_length: usize, bears: Option<PathAttributes>) -> Self {
+        Self {
+            directory: Some(directory),
+            parent_length,
+            attributes: bears,
+            found: None,
+        }
+    }
+
+    fn directory(&self) -> Result<&Directory> {
+        self.directory.as_ref().ok_or(Error::Interrupted)
+    }
+
+    /// Removes what stands where something else is to be; a directory may stay for a directory.
+    fn clear_way(&mut self, name: &[u8], for_directory: bool) -> Result<()> {
+        let Some(found) = self.directory()?.find_child(name)? else {
+            return Ok(());
+        };
+        if !self.had(name)? {
+            return Err(folded(self.directory()?, name));
+        }
+        let directory = self.directory()?;
+        match (found.kind, for_directory) {
+            (FileKind::Directory, true) => Ok(()),
+            (FileKind::Directory, false) => Err(Error::conflict(
+                directory.path_to(name).display(),
+                "is a directory where a file is to be written",
+            )),
+            _ => Ok(directory.unlink(name)?),
+        }
+    }
+
+    /// Whether just this name was there before: else it is another that was written here, and the
+    /// file system takes the two for one.
+    fn had(&mut self, name: &[u8]) -> Result<bool> {
+        if self.found.is_none() {
+            let names = self.directory()?.entries()?;
+            self.found = Some(names.iter().map(|entry| entry.name.to_vec()).collect());
+        }
+        Ok(self
+            .found
+            .as_ref()
+            .is_some_and(|found| found.contains(name)))
+    }
+}
+
+fn folded(directory: &Directory, name: &[u8]) -> Error {
+    Error::conflict(
+        directory.path_to(name).display(),
+        "two names of the tree are one name on this file system",
+    )
 }
 
 impl TreeWriter {
     /// A writer below `root`.
     pub(crate) fn new(root: Directory, fidelity: Fidelity) -> Self {
-        let root = OpenDirectory {
-            directory: root,
-            parent_length: 0,
-            attributes: None,
-        };
         Self {
             fidelity,
-            open: vec![root],
+            open: vec![OpenDirectory::new(root, 0, None)],
             path: Vec::new(),
         }
     }
@@ -95,18 +154,30 @@ impl TreeWriter {
             return Ok(());
         }
         let name = self.enter(path)?.to_vec();
-        let parent = self.current()?;
-        if self.fidelity == Fidelity::Possible {
-            clear_way(parent, &name, true)?;
-        }
-        let directory = parent.ensure_child(&name, 0o700)?;
-        let parent_length = self.path.len();
+        let fidelity = self.fidelity;
+        let parent = self.innermost()?;
+        let directory = if fidelity == Fidelity::Possible {
+            parent.clear_way(&name, true)?;
+            parent.directory()?.ensure_child(&name, 0o700)?
+        } else {
+            let parent = parent.directory()?;
+            match parent.mkdir_at(&name, 0o700) {
+                Err(error) if error.is_exists() => return Err(folded(parent, &name)),
+                made => made?,
+            }
+            parent.open_child(&name)?
+        };
+        let opened = OpenDirectory::new(directory, self.path.len(), Some(attributes));
         self.path = path.to_vec();
-        self.open.push(OpenDirectory {
-            directory,
-            parent_length,
-            attributes: Some(attributes),
-        });
+        self.open.push(opened);
+        if let Some(far) = self
+            .open
+            .len()
+            .checked_sub(KEPT_OPEN + 1)
+            .filter(|far| *far > 0)
+        {
+            self.open[far].directory = None;
+        }
         Ok(())
     }
 
@@ -181,10 +252,7 @@ impl TreeWriter {
     /// Gives the file at `first`, which was written before, a further name.
     pub(crate) fn hardlink(&mut self, path: &[u8], first: &[u8]) -> Result<()> {
         let (first_parent, first_name) = split(first);
-        let root = self.open.first().map(|root| &root.directory);
-        let from = root
-            .ok_or(Error::Interrupted)?
-            .open_descendant(first_parent)?;
+        let from = self.root()?.open_descendant(first_parent)?;
         let (parent, name) = self.place(path)?;
         Ok(from.link_child_at(first_name, parent, name)?)
     }
@@ -220,11 +288,11 @@ impl TreeWriter {
     fn place<'path>(&mut self, path: &'path [u8]) -> Result<(&Directory, &'path [u8])> {
         let name = self.enter(path)?;
         let fidelity = self.fidelity;
-        let parent = self.current()?;
+        let parent = self.innermost()?;
         if fidelity == Fidelity::Possible {
-            clear_way(parent, name, false)?;
+            parent.clear_way(name, false)?;
         }
-        Ok((parent, name))
+        Ok((parent.directory()?, name))
     }
 
     /// Leaves directories until the innermost is the parent of `path`; gives the name.
@@ -246,23 +314,32 @@ impl TreeWriter {
         let Some(done) = self.open.pop() else {
             return Ok(());
         };
+        let directory = done.directory()?;
         if let Some(attributes) = &done.attributes {
-            apply(
-                &done.directory,
-                done.directory.path(),
-                attributes,
-                self.fidelity,
-            )?;
+            apply(directory, directory.path(), attributes, self.fidelity)?;
         }
         self.path.truncate(done.parent_length);
+        if self
+            .open
+            .last()
+            .is_some_and(|above| above.directory.is_none())
+        {
+            let above = self.root()?.open_descendant(&self.path)?;
+            self.innermost()?.directory = Some(above);
+        }
         Ok(())
     }
 
+    fn root(&self) -> Result<&Directory> {
+        self.open.first().ok_or(Error::Interrupted)?.directory()
+    }
+
     fn current(&self) -> Result<&Directory> {
-        self.open
-            .last()
-            .map(|open| &open.directory)
-            .ok_or(Error::Interrupted)
+        self.open.last().ok_or(Error::Interrupted)?.directory()
+    }
+
+    fn innermost(&mut self) -> Result<&mut OpenDirectory> {
+        self.open.last_mut().ok_or(Error::Interrupted)
     }
 
     fn finish_file(&self, file: &File, path: &[u8], attributes: &PathAttributes) -> Result<()> {
@@ -315,23 +392,6 @@ fn with_fidelity(
             Ok(set(&wanted)?)
         }
         result => Ok(result?),
-    }
-}
-
-/// Removes what stands where something else is to be; a directory may stay for a directory.
-fn clear_way(parent: &Directory, name: &[u8], for_directory: bool) -> Result<()> {
-    match parent.find_child(name)? {
-        None => Ok(()),
-        Some(found) if found.kind == FileKind::Directory => {
-            if for_directory {
-                return Ok(());
-            }
-            Err(Error::conflict(
-                parent.path_to(name).display(),
-                "is a directory where a file is to be written",
-            ))
-        }
-        Some(_) => Ok(parent.unlink(name)?),
     }
 }
 
