@@ -25,6 +25,8 @@ pub(super) fn with_targets(view: &TreeView, index: &TreeIndex) -> Result<Option<
     // the first link to it.
     let mut first_links: Vec<((usize, u32), Vec<u8>)> = Vec::new();
     for link in links {
+        // A link to what is not there is an error here as it is for every other reader.
+        view.get(link.path())?;
         let target = below.resolve(link.link_target()?, false)?;
         let Some(node) = target.node else { continue };
         let known = first_links.iter().any(|(inode, _)| *inode == node.inode());
