@@ -147,9 +147,10 @@ fn configure<'a>(
 }
 
 /// Gives a path as it is where it is short enough, so that `/proc/mounts` shows it; else by a
-/// descriptor, which must stay open until the file system exists.
+/// descriptor, which must stay open until the file system exists. So too with a backslash, which
+/// the kernel takes for the begin of an escape in some of the options and not in others.
 fn set_path(context: &OwnedFd, key: &str, path: &Path) -> io::Result<Option<OwnedFd>> {
-    if path.as_os_str().len() <= MAX_VALUE {
+    if path.as_os_str().len() <= MAX_VALUE && !path.as_os_str().as_bytes().contains(&b'\\') {
         fsconfig_set_string(context, key, path)?;
         return Ok(None);
     }

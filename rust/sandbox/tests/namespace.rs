@@ -87,7 +87,7 @@ fn wait(pid: u32) -> i32 {
 }
 
 #[test]
-fn changes_go_to_the_upper_and_stay_out_of_sight() {
+fn c19_changes_go_to_the_upper_and_stay_out_of_sight() {
     let Some(namespace) = namespace() else { return };
     let fixture = Fixture::new();
     let merged = fixture.path("merged");
