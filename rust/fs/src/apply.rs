@@ -11,7 +11,7 @@ use rustix::fs::{
     AtFlags, CWD, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, chmodat, chownat,
     fchmod, fchown, futimens, openat, utimensat,
 };
-use rustix::io;
+use rustix::io::{self, Errno};
 
 use crate::directory::Directory;
 use crate::error::{Error, Result};
@@ -66,7 +66,8 @@ pub fn set_metadata(
 }
 
 /// As [`set_metadata`], for `name` in `directory` when it cannot be opened: a symbolic link, a
-/// device or a pipe. Never follows a link.
+/// device or a pipe. Never follows a link. Such a file bears no `user.` attributes, on any file
+/// system and for any user (xattr(7)): they are left out.
 pub fn set_child_metadata(
     directory: &Directory,
     name: &[u8],
@@ -84,9 +85,12 @@ pub fn set_child_metadata(
         change_mode(directory.as_fd(), name, wanted.mode).map_err(failed("change the mode of"))?;
     }
     for (attribute_name, value) in in_order(wanted.xattrs) {
-        xattr::set_of_child(directory, name, attribute_name, value)
-            .map_err(failed("set an attribute of"))
-            .map_err(|error| error.about(attribute_name))?;
+        match xattr::set_of_child(directory, name, attribute_name, value) {
+            Err(Errno::PERM) if attribute_name.starts_with(b"user.") => {}
+            set => set
+                .map_err(failed("set an attribute of"))
+                .map_err(|error| error.about(attribute_name))?,
+        }
     }
     if let Some(mtime) = wanted.mtime {
         utimensat(

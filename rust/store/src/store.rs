@@ -26,6 +26,7 @@ use std::sync::atomic::AtomicBool;
 use fastlayer_fs::lock::LockMode;
 use fastlayer_fs::{Directory, FileLock, remove_tree, write_atomic};
 use rustix::fs::{Mode, StatVfsMountFlags, fchmod, fstatvfs};
+use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use crate::area::Area;
@@ -237,6 +238,13 @@ fn check_format(root: &Directory, create: bool) -> Result<()> {
                     name,
                     "is neither empty nor a fastlayer store",
                 ));
+            }
+            // What the directory above it would have its files inherit has no place in layers.
+            for inherited in [&b"system.posix_acl_default"[..], b"system.posix_acl_access"] {
+                match fastlayer_fs::xattr::remove(root, inherited) {
+                    Err(Errno::OPNOTSUPP | Errno::PERM) => {}
+                    removed => removed.map_err(|errno| Error::io(&name, errno))?,
+                }
             }
             for directory in DIRECTORIES {
                 root.ensure_child(directory, PRIVATE)?;
