@@ -6,12 +6,14 @@ import contextlib
 import os
 import stat
 import tarfile
-from collections.abc import Callable
-from io import RawIOBase
+import threading
+from collections.abc import Callable, Iterator
+from io import BufferedReader, RawIOBase
 from pathlib import Path
 
+from fastlayer.container.folder import Folder
 from fastlayer.container.tree import MergedTree, Node
-from fastlayer.errors import PathNotFoundError, UsageError
+from fastlayer.errors import PathNotFoundError, StoreIOError, UsageError
 
 Warn = Callable[[str], None]
 """Told about a file that cannot be copied (a socket, a device without the right)."""
@@ -68,31 +70,55 @@ def copy_out(
 def extract(
     tree: MergedTree, node: Node, target: Path, *, owners: bool, warn: Warn = lambda _: None
 ) -> None:
-    """Write a node and all below it as ``target``; what exists is merged into or replaced."""
-    directories: list[tuple[Path, Node]] = []
-    links: dict[object, Path] = {}
+    """Write a node and all below it as ``target``; what exists is merged into or replaced.
+
+    Raises
+    ------
+    StoreIOError
+        The target cannot be written.
+    """
+    try:
+        if node.kind == "directory":
+            target.mkdir(exist_ok=True)
+            top = b""
+        else:
+            top = os.fsencode(target.name)
+            target = target.parent
+        with contextlib.closing(Folder(target)) as folder:
+            _extract_into(folder, top, tree, node, owners, warn)
+    except OSError as error:
+        place = error.filename if isinstance(error.filename, str) else os.fspath(target)
+        raise StoreIOError(f"{place}: {error.strerror}", errno=error.errno) from error
+
+
+def _extract_into(
+    folder: Folder, top: bytes, tree: MergedTree, node: Node, owners: bool, warn: Warn
+) -> None:
+    directories: list[tuple[bytes, Node]] = []
+    links: dict[object, bytes] = {}
     for entry in tree.walk(node):
-        relative = entry.path[len(node.path) :].lstrip(b"/")
-        place = target / os.fsdecode(relative) if relative else target
+        place = top + entry.path[len(node.path) :]
+        place = place.lstrip(b"/")
         if entry.kind == "directory":
-            if place.is_symlink() or (place.exists() and not place.is_dir()):
-                place.unlink()
-            place.mkdir(exist_ok=True)
+            if place:
+                folder.make_directory(place)
             directories.append((place, entry))
             continue
-        if place.is_dir() and not place.is_symlink():
-            raise UsageError(f"cannot copy the file {os.fsdecode(entry.path)} onto {place}/")
-        place.unlink(missing_ok=True)
+        if folder.is_directory(place):
+            raise UsageError(
+                f"cannot copy the file {os.fsdecode(entry.path)} onto the directory "
+                f"{os.fsdecode(place)}/"
+            )
+        folder.remove(place)
         first = links.get(entry.link_group) if entry.link_group is not None else None
         if first is not None:
-            os.link(first, place, follow_symlinks=False)
-            continue
-        if _make(tree, entry, place, warn):
-            _dress(place, entry, owners)
+            folder.link(first, place)
+        elif _make(folder, tree, entry, place, warn):
+            _dress(folder, place, entry, owners)
             if entry.link_group is not None:
                 links[entry.link_group] = place
     for place, entry in reversed(directories):
-        _dress(place, entry, owners)
+        _dress(folder, place, entry, owners)
 
 
 def write_archive(tree: MergedTree, source: str, output: RawIOBase, *, follow: bool) -> None:
@@ -132,11 +158,41 @@ def _archive_entry(
     if member.type != tarfile.REGTYPE:
         archive.addfile(member)
         return
-    with os.fdopen(os.memfd_create("copy", os.MFD_CLOEXEC), "r+b") as content:
-        tree.read_to(entry, content.fileno())
-        member.size = content.seek(0, os.SEEK_END)
-        content.seek(0)
-        archive.addfile(member, content)
+    member.size = entry.size
+    with _streamed(tree, entry) as content:
+        try:
+            archive.addfile(member, content)
+        except OSError as error:
+            if error.errno:  # tarfile's own error for a stream that ends too soon has none
+                raise
+            raise PathNotFoundError(f"the container cut {os.fsdecode(entry.path)}") from error
+
+
+@contextlib.contextmanager
+def _streamed(tree: MergedTree, entry: Node) -> Iterator[BufferedReader]:
+    """A file's content as a stream, so that memory need not hold it."""
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    failures: list[Exception] = []
+
+    def feed() -> None:
+        try:
+            tree.read_to(entry, writer)
+        except Exception as error:  # whatever it is, the other thread raises it
+            failures.append(error)
+        finally:
+            os.close(writer)
+
+    feeder = threading.Thread(target=feed, name="fastlayer-copy")
+    feeder.start()
+    whole = False
+    try:
+        with os.fdopen(reader, "rb") as content:
+            yield content
+            whole = True
+    finally:
+        feeder.join()
+        if whole and failures:
+            raise failures[0]
 
 
 def _base_name(node: Node, source: str) -> str:
@@ -144,23 +200,22 @@ def _base_name(node: Node, source: str) -> str:
     return name if name and name not in {".", ".."} else os.fsdecode(node.name) or "."
 
 
-def _make(tree: MergedTree, entry: Node, place: Path, warn: Warn) -> bool:
+def _make(folder: Folder, tree: MergedTree, entry: Node, place: bytes, warn: Warn) -> bool:
     """Make what is no directory; gives whether it could be made."""
     if entry.kind == "symlink":
-        os.symlink(entry.link, os.fsencode(place))
+        folder.symlink(place, entry.link)
     elif entry.kind == "file":
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(place, flags, 0o600)
+        descriptor = folder.create(place)
         try:
             tree.read_to(entry, descriptor)
         finally:
             os.close(descriptor)
     elif entry.kind == "fifo":
-        os.mkfifo(place)
+        folder.make_node(place, stat.S_IFIFO | 0o600, 0)
     elif entry.kind in {"char", "block"}:
         kind = stat.S_IFCHR if entry.kind == "char" else stat.S_IFBLK
         try:
-            os.mknod(place, kind | entry.mode, os.makedev(*entry.device))
+            folder.make_node(place, kind | 0o600, os.makedev(*entry.device))
         except PermissionError:
             warn(f"skipped the device {os.fsdecode(entry.path)}: making one needs root")
             return False
@@ -170,14 +225,11 @@ def _make(tree: MergedTree, entry: Node, place: Path, warn: Warn) -> bool:
     return True
 
 
-def _dress(place: Path, entry: Node, owners: bool) -> None:
-    """Owner, mode, xattrs and times, in the order in which none undoes another."""
-    if owners:
-        os.chown(place, entry.uid, entry.gid, follow_symlinks=False)
-    if entry.kind != "symlink":
-        os.chmod(place, entry.mode)
-    for name, value in entry.xattrs.items():
-        # A file system without extended attributes, or a caller without the right, loses them.
-        with contextlib.suppress(OSError):
-            os.setxattr(place, name, value, follow_symlinks=False)
-    os.utime(place, ns=(entry.mtime, entry.mtime), follow_symlinks=False)
+def _dress(folder: Folder, place: bytes, entry: Node, owners: bool) -> None:
+    folder.dress(
+        place,
+        owner=(entry.uid, entry.gid) if owners else None,
+        mode=None if entry.kind == "symlink" else entry.mode,
+        xattrs=entry.xattrs,
+        mtime=entry.mtime,
+    )

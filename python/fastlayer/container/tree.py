@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fastlayer.errors import LimitError, PathNotFoundError
@@ -20,6 +21,7 @@ _MAXIMUM_LINKS = 40
 _OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")
 _OVERLAY = ("trusted.overlay.", "user.overlay.")
 _BLOCK = 1024 * 1024
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _KINDS = {
     stat.S_IFREG: "file",
     stat.S_IFDIR: "directory",
@@ -73,8 +75,7 @@ class MergedTree:
     def lookup(self, path: bytes) -> Node | None:
         """What is at exactly a path, no link followed; ``None`` where nothing is."""
         if self._upper is not None:
-            with contextlib.ExitStack() as stack:
-                found, hidden = self._find_upper(path, stack)
+            found, hidden = self._find_upper(path)
             if found is not None or hidden:
                 return found
         if not self._chain:
@@ -124,18 +125,17 @@ class MergedTree:
         """The children of a directory, sorted by bytes."""
         names: set[bytes] = set()
         if self._upper is not None:
-            with contextlib.ExitStack() as stack:
-                directory = self._open_directory(node.path, stack)
+            with self._opened(node.path) as directory:
                 if directory is not None:
                     names.update(os.fsencode(name) for name in os.listdir(directory))
+        prefix = node.path + b"/" if node.path else b""
+        found = {name: self.lookup(prefix + name) for name in names}
         base = self.lookup_chain(node.path)
         hidden = self._hides_below(node.path)
         if not hidden and base is not None and base.kind == "directory":
-            entries = self._store.list(self._chain, node.path)
-            names.update(entry.path.rpartition(b"/")[2] for entry in entries)
-        prefix = node.path + b"/" if node.path else b""
-        found = (self.lookup(prefix + name) for name in sorted(names))
-        return [child for child in found if child is not None]
+            for entry in self._store.list(self._chain, node.path):
+                found.setdefault(entry.path.rpartition(b"/")[2], _from_entry(entry))
+        return [child for _, child in sorted(found.items()) if child is not None]
 
     def lookup_chain(self, path: bytes) -> Entry | None:
         """What the layers alone have at a path."""
@@ -143,13 +143,28 @@ class MergedTree:
 
     def walk(self, node: Node) -> Iterator[Node]:
         """A node and everything below it, parents first."""
-        yield node
-        if node.kind == "directory":
-            for child in self.list(node):
-                yield from self.walk(child)
+        if self._upper is None and node.kind == "directory":
+            yield from self._walk_chain(node)
+            return
+        pending = [node]
+        while pending:  # a tree may be deeper than Python's calls
+            node = pending.pop()
+            yield node
+            if node.kind == "directory":
+                pending += reversed(self.list(node))
 
-    def read_to(self, node: Node, descriptor: int) -> None:
-        """Write a file's content to a descriptor.
+    def _walk_chain(self, node: Node) -> Iterator[Node]:
+        """The walk of layers alone, which the store does at once and with its hard links."""
+        below = node.path + b"/" if node.path else b""
+        for entry in self._store.walk(self._chain) if self._chain else ():
+            if entry.path == node.path or entry.path.startswith(below):
+                group = None if entry.kind == "directory" else entry.hardlink or entry.path
+                yield replace(_from_entry(entry), link_group=group)
+
+    def read_to(self, node: Node, descriptor: int, *, limit: int = sys.maxsize) -> None:
+        """Write a file's content, at most ``limit`` bytes of an upper's, to a descriptor.
+
+        What a running container appends meanwhile is not written: that might have no end.
 
         Raises
         ------
@@ -159,19 +174,23 @@ class MergedTree:
         if not node.in_upper:
             self._store.read_to(self._chain, node.path, descriptor)
             return
-        with contextlib.ExitStack() as stack:
-            parent = self._open_directory(node.path.rpartition(b"/")[0], stack)
+        with self._opened(node.path.rpartition(b"/")[0]) as parent:
             if parent is None:
                 raise PathNotFoundError(f"the container removed {os.fsdecode(node.path)}")
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            source = os.open(node.name, flags, dir_fd=parent)
-            stack.callback(os.close, source)
-            if not stat.S_ISREG(os.fstat(source).st_mode):
+            try:
+                source = os.open(node.name, flags, dir_fd=parent)
+            except OSError as error:
+                raise PathNotFoundError(
+                    f"the container replaced {os.fsdecode(node.path)}"
+                ) from error
+        try:
+            status = os.fstat(source)
+            if not stat.S_ISREG(status.st_mode):
                 raise PathNotFoundError(f"the container replaced {os.fsdecode(node.path)}")
-            while block := os.read(source, _BLOCK):
-                view = memoryview(block)
-                while view:
-                    view = view[os.write(descriptor, view) :]
+            _copy(source, descriptor, min(status.st_size, limit))
+        finally:
+            os.close(source)
 
     def read(self, text: str, *, limit: int) -> bytes:
         """The content of a small file, links followed.
@@ -191,7 +210,7 @@ class MergedTree:
         if node.size > limit:
             raise LimitError(f"{text} has {node.size} bytes, more than {limit}")
         with os.fdopen(os.memfd_create("read", os.MFD_CLOEXEC), "r+b") as content:
-            self.read_to(node, content.fileno())
+            self.read_to(node, content.fileno(), limit=limit)
             content.seek(0)
             return content.read(limit)
 
@@ -199,63 +218,88 @@ class MergedTree:
         """Whether the upper hides what layers have below a directory."""
         if self._upper is None:
             return False
-        with contextlib.ExitStack() as stack:
-            current = self._open_directory(b"", stack)
+        current = os.open(self._upper, _DIRECTORY)
+        try:
             for part in path.split(b"/") if path else []:
-                if current is None or _is_opaque(current):
+                if _is_opaque(current):
                     return True
-                try:
-                    status = os.stat(part, dir_fd=current, follow_symlinks=False)
-                except FileNotFoundError:
-                    return False
-                if not stat.S_ISDIR(status.st_mode):
-                    return True
-                flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-                current = os.open(part, flags, dir_fd=current)
-                stack.callback(os.close, current)
-            return current is None or _is_opaque(current)
+                following = _step(current, part)
+                if following is None:
+                    return _exists(current, part)
+                os.close(current)
+                current = following
+            return _is_opaque(current)
+        finally:
+            os.close(current)
 
-    def _open_directory(self, path: bytes, stack: contextlib.ExitStack) -> int | None:
-        """A directory of the upper, opened; ``None`` where the upper has none there."""
+    @contextlib.contextmanager
+    def _opened(self, path: bytes) -> Iterator[int | None]:
+        """A directory of the upper, open; ``None`` where the upper has none there."""
         assert self._upper is not None
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        current = os.open(self._upper, flags)
-        stack.callback(os.close, current)
-        for part in path.split(b"/") if path else []:
-            try:
-                current = os.open(part, flags, dir_fd=current)
-            except OSError:
-                return None
-            stack.callback(os.close, current)
-        return current
+        current: int | None = os.open(self._upper, _DIRECTORY)
+        try:
+            for part in path.split(b"/") if path else []:
+                assert current is not None
+                above, current = current, _step(current, part)
+                os.close(above)
+                if current is None:
+                    break
+            yield current
+        finally:
+            if current is not None:
+                os.close(current)
 
-    def _find_upper(self, path: bytes, stack: contextlib.ExitStack) -> tuple[Node | None, bool]:
+    def _find_upper(self, path: bytes) -> tuple[Node | None, bool]:
         """The upper's own entry, and whether the upper hides what layers have at the path."""
         assert self._upper is not None
-        current = self._open_directory(b"", stack)
-        if current is None:
-            return None, False
-        if not path:
-            return _from_upper(path, current, b"."), False
-        parts = path.split(b"/")
-        hidden = False
-        for depth, part in enumerate(parts):
+        current = os.open(self._upper, _DIRECTORY)
+        try:
+            if not path:
+                return _from_upper(path, current, b"."), False
+            *parents, name = path.split(b"/")
+            hidden = False
+            for part in parents:
+                hidden = hidden or _is_opaque(current)
+                following = _step(current, part)
+                if following is None:
+                    return None, hidden or _exists(current, part)
+                os.close(current)
+                current = following
             hidden = hidden or _is_opaque(current)
             try:
-                status = os.stat(part, dir_fd=current, follow_symlinks=False)
-            except FileNotFoundError:
+                status = os.stat(name, dir_fd=current, follow_symlinks=False)
+            except OSError:
                 return None, hidden
             if _is_whiteout(status):
                 return None, True
-            if depth == len(parts) - 1:
-                return _from_upper(path, current, part), True
-            if not stat.S_ISDIR(status.st_mode):
-                return None, True
-            following = self._open_directory(b"/".join(parts[: depth + 1]), stack)
-            if following is None:
-                return None, True
-            current = following
-        return None, hidden
+            return _from_upper(path, current, name), True
+        finally:
+            os.close(current)
+
+
+def _step(directory: int, name: bytes) -> int | None:
+    """The directory of that name, open; ``None`` where something else or nothing is there."""
+    try:
+        return os.open(name, _DIRECTORY, dir_fd=directory)
+    except OSError:
+        return None
+
+
+def _exists(directory: int, name: bytes) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
+
+
+def _copy(source: int, descriptor: int, size: int) -> None:
+    """Copy so many bytes, or up to the file's end where it was cut meanwhile."""
+    while size and (block := os.read(source, min(_BLOCK, size))):
+        size -= len(block)
+        view = memoryview(block)
+        while view:
+            view = view[os.write(descriptor, view) :]
 
 
 def _from_entry(entry: Entry) -> Node:
