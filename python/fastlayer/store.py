@@ -25,7 +25,7 @@ except ImportError as error:  # the distribution named `fastlayer` shadows ours,
         "uninstall the unrelated distribution named fastlayer if it is there"
     ) from error
 
-from fastlayer.errors import ConflictError, NotFoundError, PathNotFoundError
+from fastlayer.errors import ConflictError, FastlayerError, NotFoundError, PathNotFoundError
 
 Change = _core.Change
 Context = _core.Context
@@ -59,6 +59,7 @@ __all__ = [
     "Usage",
     "build_info",
     "default_root",
+    "discard_tree",
     "enter_user_namespace",
     "remove_tree",
 ]
@@ -93,6 +94,13 @@ def remove_tree(path: str | os.PathLike[str]) -> None:
         Something in it cannot be removed.
     """
     _core.remove_tree(os.path.abspath(path))
+
+
+def discard_tree(path: str | os.PathLike[str]) -> None:
+    """Remove a directory as :func:`remove_tree` does; what cannot be removed stays, unsaid."""
+    with contextlib.suppress(FastlayerError):
+        remove_tree(path)
+
 
 
 class Store:

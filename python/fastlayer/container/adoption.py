@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from fastlayer.container import document, rootfs
 from fastlayer.container.registry import Container
 from fastlayer.container.state import AdoptedLayer
 from fastlayer.errors import StoreIOError
-from fastlayer.store import LayerInfo, Store
+from fastlayer.store import LayerInfo, Store, discard_tree
 
 _OTHER = "other-upper"
 """Where the new upper is made and the old one goes, in the container's directory. They change
@@ -59,17 +58,17 @@ def adopt_upper(store: Store, container: Container, history: Mapping[str, object
 
 def finish_adoption(container: Container) -> None:
     """Remove what a killed commit left behind; the caller holds the container's lock."""
-    shutil.rmtree(container.directory / _OTHER, ignore_errors=True)
+    discard_tree(container.directory / _OTHER)
 
 
 def _replace_upper(store: Store, container: Container) -> None:
     """Put an empty upper in the place of the old one."""
     other = container.directory / _OTHER
-    shutil.rmtree(other, ignore_errors=True)
+    discard_tree(other)
     other.mkdir(mode=0o700)
     _exchange(rootfs.make_upper(store, container.chain(), other), container.upper)
     document.sync_directory(container.directory)
-    shutil.rmtree(other, ignore_errors=True)
+    discard_tree(other)
 
 
 def _exchange(one: Path, another: Path) -> None:

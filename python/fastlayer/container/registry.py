@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from fastlayer.container import document, state
 from fastlayer.container.config import ContainerConfig
 from fastlayer.container.state import ContainerState
 from fastlayer.errors import ConflictError, ContainerNotFoundError
+from fastlayer.store import discard_tree
 
 _NEW = ".new-"
 _DEAD = ".dead-"
@@ -207,7 +207,7 @@ class ContainerRegistry:
         except FileNotFoundError:
             return
         document.sync_directory(self._directory)
-        shutil.rmtree(dead, ignore_errors=True)
+        discard_tree(dead)
 
     def layers_in_use(self) -> set[str]:
         """DiffIDs of every layer that a container lies over: roots of garbage collection."""
@@ -239,8 +239,8 @@ class ContainerRegistry:
     def _sweep(self) -> None:
         """Remove what a killed removal or creation left."""
         for dead in self._directory.glob(f"{_DEAD}*"):
-            shutil.rmtree(dead, ignore_errors=True)
+            discard_tree(dead)
         for new in self._directory.glob(f"{_NEW}*"):
             with contextlib.suppress(FileNotFoundError):
                 if time.time() - new.stat().st_mtime > _ABANDONED_SECONDS:
-                    shutil.rmtree(new, ignore_errors=True)
+                    discard_tree(new)

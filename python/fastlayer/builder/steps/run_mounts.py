@@ -14,7 +14,6 @@ import hashlib
 import os
 import posixpath
 import re
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +26,7 @@ from fastlayer.cache.keys import digest
 from fastlayer.container.mounts import Mount
 from fastlayer.dockerfile import BindMount, CacheMount, SecretMount, SshMount, TmpfsMount
 from fastlayer.errors import BuildError
-from fastlayer.store import CopyOperation
+from fastlayer.store import CopyOperation, discard_tree
 
 _MEMORY = "/dev/shm"
 _TREE = b"/tree/"
@@ -148,7 +147,7 @@ class MountSet:
         if not writable:
             return Path(store.checkout([layer.diff_id])[0]) / inside
         copy = Path(tempfile.mkdtemp(prefix="bind-", dir=self._staging()))
-        self._cleanup.callback(shutil.rmtree, copy, ignore_errors=True)
+        self._cleanup.callback(discard_tree, copy)
         store.write_tree([layer.diff_id], str(copy))
         return copy / inside
 
@@ -199,7 +198,7 @@ class MountSet:
         self, place: Path, tree: Path, planned: PlannedMount, mount: CacheMount
     ) -> None:
         new = Path(tempfile.mkdtemp(prefix="new-", dir=place))
-        self._cleanup.callback(shutil.rmtree, new, ignore_errors=True)
+        self._cleanup.callback(discard_tree, new)
         root = new
         if planned.origin is not None:
             store = self._workplace.store
@@ -240,7 +239,7 @@ class MountSet:
         if self._memory is None:
             below = _MEMORY if os.access(_MEMORY, os.W_OK) else str(self._staging())
             self._memory = Path(tempfile.mkdtemp(prefix="fastlayer-", dir=below))
-            self._cleanup.callback(shutil.rmtree, self._memory, ignore_errors=True)
+            self._cleanup.callback(discard_tree, self._memory)
         return self._memory
 
     def _memory_file(self, name: str, content: bytes, mode: int, uid: int, gid: int) -> Path:
