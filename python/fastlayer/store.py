@@ -102,7 +102,6 @@ def discard_tree(path: str | os.PathLike[str]) -> None:
         remove_tree(path)
 
 
-
 class Store:
     """A layer store on disk.
 

@@ -10,7 +10,7 @@ from fastlayer.image.catalog import ImageCatalog
 from tests.integration.building import Workshop
 
 
-def test_a_prune_in_the_middle_of_a_build_takes_nothing_of_it(workshop: Workshop) -> None:
+def test_g4_a_prune_in_the_middle_of_a_build_takes_nothing_of_it(workshop: Workshop) -> None:
     workshop.write({"a": "a" * 50_000, "flag/": ""})
     outcome: list[object] = []
     text = "FROM busybox\nCOPY a /a\nRUN sleep 2\nRUN test -f /a\n"

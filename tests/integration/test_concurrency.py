@@ -131,7 +131,7 @@ def test_sixteen_processes_for_minutes(fastlayer: Command, tmp_path: Path) -> No
     crowd(fastlayer, tmp_path, LONG_SECONDS)
 
 
-def test_two_processes_that_load_the_same_image_do_the_work_once(
+def test_g5_two_processes_that_load_the_same_image_do_the_work_once(
     fastlayer: Command, tmp_path: Path
 ) -> None:
     """The second one waits for the first, and writes no second copy meanwhile."""

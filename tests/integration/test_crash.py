@@ -158,7 +158,7 @@ def hit(crashes: Crashes, kills: int) -> None:
 
 @pytest.mark.timeout(900)
 @both
-def test_kills(crashes: Crashes) -> None:
+def test_g2_kills(crashes: Crashes) -> None:
     hit(crashes, KILLS[crashes.system.kind])
 
 
@@ -201,7 +201,7 @@ def lose_power(crashes: Crashes, times: int) -> None:
 
 @pytest.mark.timeout(900)
 @both
-def test_power_losses(crashes: Crashes) -> None:
+def test_g1_power_losses(crashes: Crashes) -> None:
     lose_power(crashes, POWER_LOSSES[crashes.system.kind])
 
 

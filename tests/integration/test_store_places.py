@@ -54,7 +54,7 @@ def test_a_store_on_overlay_holds_images_and_builds(tmp_path: Path) -> None:
         assert_no_leftovers(command.root)
 
 
-def test_a_store_without_links_copies_and_says_that_it_cannot_run(tmp_path: Path) -> None:
+def test_c17_a_store_without_links_copies_and_says_that_it_cannot_run(tmp_path: Path) -> None:
     """FAT has no links, attributes or nameless files: layers go in, but no overlay holds."""
     need_core()
     need_root()

@@ -198,7 +198,7 @@ fn without_fine_times_a_fresh_change_is_not_believed() {
 }
 
 #[test]
-fn every_part_of_the_key_counts() {
+fn d12_every_part_of_the_key_counts() {
     let top = tempfile::tempdir().unwrap();
     let path = top.path().join("cache");
     let mut cache = StatCache::empty();

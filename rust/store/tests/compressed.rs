@@ -132,7 +132,7 @@ fn changed_bytes_never_give_the_layer() {
 }
 
 #[test]
-fn a_bomb_ends_at_the_limit() {
+fn a20_a_bomb_ends_at_the_limit() {
     // Frames of zeros: each some hundred bytes for 64 MiB, again and again.
     let frame = zstd(&vec![0; 64 << 20]);
     let mut head = Vec::new();

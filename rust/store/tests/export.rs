@@ -253,7 +253,7 @@ fn frames_go_with_their_layers_and_by_the_budget() {
 
 /// A changed digest is a changed format: every blob in every registry would be uploaded anew.
 #[test]
-fn golden_digests() {
+fn f4_golden_digests() {
     let store = TestStore::new();
     let layer = store
         .ingest(Cursor::new(sample()), IngestOptions::default(), &mut |_| {})

@@ -85,7 +85,7 @@ fn never() -> Arc<AtomicBool> {
 }
 
 #[test]
-fn a_kept_blob_brings_everything_back() {
+fn g3_a_kept_blob_brings_everything_back() {
     let (store, _) = with_kept_blob();
     let before = files(&store, "objects").len() + files(&store, "segments").len();
     assert_eq!(damage_all(&store), before + 2);

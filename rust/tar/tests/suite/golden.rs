@@ -152,7 +152,7 @@ fn long_names_use_the_prefix_before_they_use_pax() {
 }
 
 #[test]
-fn large_numbers_go_to_pax() {
+fn a10_large_numbers_go_to_pax() {
     let mut entry = file("large");
     entry.size = 8 << 30;
     let bytes = encoded(&entry);
