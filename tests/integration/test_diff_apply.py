@@ -6,6 +6,7 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,8 @@ from tests.support.tree_mount import TreeMounts, tree_mounts  # noqa: E402
 NUMBER = st.integers(0, 2000)
 EDIT = st.builds(Edit, NUMBER, NUMBER, NUMBER, NUMBER)
 EDITS = st.lists(EDIT, max_size=10) | st.lists(EDIT, min_size=15, max_size=40)
+STEPS = st.lists(EDITS, min_size=2, max_size=4)
+EPOCH = 1_500_000_000
 EXAMPLES = settings(
     deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -53,28 +56,41 @@ def emptied(folder: Path) -> Iterator[None]:
         folder.mkdir()
 
 
-def check(mounts: TreeMounts, first: list[Edit], second: list[Edit], adopt: bool) -> None:
-    """Edit an empty tree to a, and a to b, in mounts; whatever shows a layer's tree gives b."""
-    store, chain = mounts.store, list[str]()
-    before: dict[str, Node] = {}
-    for edits in (first, second):
+def check(mounts: TreeMounts, steps: list[list[Edit]], adopt: bool) -> None:
+    """Edit an empty tree step by step in mounts; whatever shows a layer's tree gives the tree."""
+    chain: list[str] = []
+    tree: dict[str, Node] = {}
+    for edits in steps:
         with mounts.mounted(chain) as mount:
-            if chain:
-                assert differences(before, read_folder(mount.merged), ignore_fields=()) == []
+            assert differences(tree, read_folder(mount.merged), ignore_fields=()) == []
             apply_edits(mount.merged, edits)
-            tree = read_folder(mount.merged)
+            tree = storable(read_folder(mount.merged))
         chain.append(mounts.layer(chain, mount, adopt=adopt).diff_id)
         assert_writes(mounts, chain, tree)
-        before = tree
+    over = check_squashed(mounts, chain, tree)
+    for layers in (chain, [chain[0], over]):
+        with mounts.mounted(layers) as mount:
+            assert differences(tree, read_folder(mount.merged), ignore_fields=()) == []
+    clamped = [mounts.store.clamp_layer(layer, EPOCH).diff_id for layer in chain]
+    early = {path: replace(node, mtime=min(node.mtime, EPOCH)) for path, node in tree.items()}
+    assert differences(early, read_chain(mounts, clamped), ignore_fields=()) == []
+
+
+def check_squashed(mounts: TreeMounts, chain: list[str], tree: dict[str, Node]) -> str:
+    """One layer for all, and one that leads from the first tree to the last, which is given."""
+    store = mounts.store
     whole = store.squash_layers([], chain).diff_id
     assert_writes(mounts, [whole], tree)
     over = store.squash_layers(chain[:1], [whole]).diff_id
     again = store.squash_layers(chain[:1], chain).diff_id
     assert again == over, "the difference of two trees depends on how the second was made"
     assert_writes(mounts, [chain[0], over], tree)
-    for layers in (chain, [chain[0], over]):
-        with mounts.mounted(layers) as mount:
-            assert differences(tree, read_folder(mount.merged), ignore_fields=()) == []
+    return over
+
+
+def storable(tree: dict[str, Node]) -> dict[str, Node]:
+    """The tree without what no layer holds."""
+    return {path: node for path, node in tree.items() if node.kind != "socket"}
 
 
 def assert_writes(mounts: TreeMounts, chain: list[str], tree: dict[str, Node]) -> None:
@@ -149,20 +165,20 @@ def test_many_full_walks_give_the_layer_of_an_overlay(
 
 
 @settings(EXAMPLES, max_examples=30, derandomize=True)
-@given(EDITS, EDITS, st.booleans())
-def test_a_layer_leads_from_one_tree_to_the_other(
-    mounts: TreeMounts, first: list[Edit], second: list[Edit], adopt: bool
+@given(STEPS, st.booleans())
+def test_layers_lead_from_one_tree_to_the_next(
+    mounts: TreeMounts, steps: list[list[Edit]], adopt: bool
 ) -> None:
     with emptied(mounts.folder):
-        check(mounts, first, second, adopt)
+        check(mounts, steps, adopt)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(7200)
 @settings(EXAMPLES, max_examples=2000)
-@given(EDITS, EDITS, st.booleans())
-def test_many_layers_lead_from_one_tree_to_the_other(
-    mounts: TreeMounts, first: list[Edit], second: list[Edit], adopt: bool
+@given(STEPS, st.booleans())
+def test_many_layers_lead_from_one_tree_to_the_next(
+    mounts: TreeMounts, steps: list[list[Edit]], adopt: bool
 ) -> None:
     with emptied(mounts.folder):
-        check(mounts, first, second, adopt)
+        check(mounts, steps, adopt)

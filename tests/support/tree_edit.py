@@ -211,6 +211,12 @@ def _special(_: _Place, new: _Place, how: int) -> None:
     os.mknod(new.name, kind | 0o640, device, dir_fd=new.folder)
 
 
+def _socket(_: _Place, new: _Place, how: int) -> None:
+    """No layer holds one, but it hides what was there."""
+    _clear(new, how)
+    os.mknod(new.name, stat.S_IFSOCK | 0o700, dir_fd=new.folder)
+
+
 def _hardlink(old: _Place, new: _Place, how: int) -> None:
     if old.mode and not stat.S_ISDIR(old.mode) and old != new:
         _clear(new, how)
@@ -360,5 +366,5 @@ def _write(place: _Place, content: bytes, flags: int) -> None:
 _EDITS: tuple[Callable[[_Place, _Place, int], None], ...] = (
     *(_directory, _file, _symlink, _special, _hardlink, _hardlink, _delete, _move, _copy),
     *(_content, _hole, _mode, _owner, _time, _attribute, _attribute, _no_attribute, _deep, _empty),
-    *(_directory, _directory, _file, _file, _hardlink),
+    *(_directory, _directory, _file, _file, _hardlink, _socket),
 )
