@@ -89,8 +89,10 @@ class PlainTree:
     def chain(self) -> builtins.list[str]: ...
     def place(self, points: Sequence[tuple[bytes, bool]]) -> None:
         """Makes mount points that are missing: paths, and whether each is a directory."""
+    def put(self, path: bytes, source: str, aside: str) -> None:
+        """Moves ``source`` to a path of the tree, and what is there to ``aside``."""
     def remove_placed(self) -> None:
-        """Removes them, unless the step made them its own."""
+        """Removes what was made, unless the step made it its own; moves back what was moved."""
 
 @final
 class Problem:

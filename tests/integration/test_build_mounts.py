@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 import pytest
 from fastlayer.errors import BuildError
 
-from tests.support.requirements import need_program, need_root
+from tests.support.ways import without
 
 if TYPE_CHECKING:
     from tests.integration.building import Workshop
 
 
 @pytest.fixture(autouse=True)
-def _needs() -> None:
-    need_root()
-    need_program("runc")
+def _runs(way: str) -> None:
+    """Every way in which steps run."""
 
 
+@without("chroot")
 def test_bind_from_the_context_follows_the_ignore_rules(workshop: Workshop) -> None:
     workshop.write({"src/a": "a", "src/b.log": "b", ".dockerignore": "**/*.log\n"})
     result = workshop.build(
@@ -86,6 +86,7 @@ def test_caches_of_other_owners_are_other_caches(workshop: Workshop) -> None:
     assert workshop.read(result, "/third") == b"group\npasswd\n"
 
 
+@without("chroot")
 def test_tmpfs(workshop: Workshop) -> None:
     result = workshop.build(
         "FROM busybox\nRUN --mount=type=tmpfs,target=/t,size=1048576 echo x > /t/x; df /t > /seen\n"

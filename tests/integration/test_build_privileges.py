@@ -13,16 +13,19 @@ import pytest
 from fastlayer.builder.ssh_agent import AgentSocket
 from fastlayer.errors import BuildError, DockerfileError
 
-from tests.support.requirements import need_program, need_root
+from tests.support.ways import without
 
 if TYPE_CHECKING:
     from tests.integration.building import Workshop
 
 
+# A plain tree with nothing mounted is a plain tree, too.
+pytestmark = without("plain")
+
+
 @pytest.fixture(autouse=True)
-def _needs() -> None:
-    need_root()
-    need_program("runc")
+def _runs(way: str) -> None:
+    """Every way in which steps run."""
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -50,6 +53,7 @@ def connect(path: Path) -> socket.socket:
     return client
 
 
+@without("builtin", "plain", "chroot")
 def test_connections_are_passed_on_until_the_step_ends(agent: str, tmp_path: Path) -> None:
     path = tmp_path / "inside"
     made = AgentSocket(agent, path, mode=0o640, uid=1000, gid=1001)
@@ -107,6 +111,7 @@ def test_an_agent_that_is_gone(workshop: Workshop, tmp_path: Path) -> None:
         )
 
 
+@without("chroot")
 def test_insecure_needs_to_be_allowed_and_may_mount(workshop: Workshop) -> None:
     mount = "mkdir /m && mount -t tmpfs none /m && touch /m/x && umount /m && echo done > /out"
     text = f"FROM busybox\nRUN --security=insecure {mount}\n"

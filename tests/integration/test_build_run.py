@@ -12,20 +12,22 @@ import pytest
 from fastlayer.errors import RunFailedError
 from fastlayer.image.failed_steps import FailedSteps
 
-from tests.support.requirements import need_program, need_root
+from tests.support.ways import without
 
 if TYPE_CHECKING:
     from fastlayer import BuildResult
 
     from tests.integration.building import Workshop
 
+# A plain tree with nothing mounted is a plain tree, too.
+pytestmark = without("plain")
+
 EMPTY_LAYER = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
 
 
 @pytest.fixture(autouse=True)
-def _needs() -> None:
-    need_root()
-    need_program("runc")
+def _runs(way: str) -> None:
+    """Every way in which steps run."""
 
 
 def run_cached(result: BuildResult) -> list[bool]:
@@ -122,6 +124,7 @@ def test_the_command_passes_the_code_on(workshop: Workshop) -> None:
     assert rest.startswith("hint: ")
 
 
+@without("chroot")
 def test_visible_settings_are_in_the_key(workshop: Workshop) -> None:
     text = "FROM busybox\nARG A\nENV B=1\nRUN echo x > /x\n"
     workshop.build(text, build_args={"A": "1"})
@@ -136,6 +139,7 @@ def test_visible_settings_are_in_the_key(workshop: Workshop) -> None:
     assert run_cached(workshop.build("FROM busybox\nRUN true\n", network="none")) == [False]
 
 
+@without("chroot")
 def test_hosts_and_limits(workshop: Workshop) -> None:
     text = (
         "FROM busybox\n"
@@ -176,6 +180,7 @@ def test_touching_in_a_run_is_kept(workshop: Workshop) -> None:
     assert entry.mtime[0] == 1_000_000_000
 
 
+@without("chroot")
 def test_stages_run_side_by_side(workshop: Workshop) -> None:
     """Each of two stages ends only when it has seen the other one's file in a shared cache."""
     mount = "--mount=type=cache,id=meeting,target=/c"

@@ -27,6 +27,7 @@ from fastlayer.container.process import capability_mask, resolve_user, unified_c
 from fastlayer.container.spec import ProcessSpec, Ulimit, runtime_config
 from fastlayer.container.user import ResolvedUser
 from fastlayer.container.workspaces import Workspace, Workspaces, find_workspaces
+from fastlayer.container.workspaces.emplaced import require_host_network
 from fastlayer.errors import ContainerError, FastlayerError, Interrupted
 from fastlayer.store import LayerInfo, MountNamespace, Store, remove_tree
 
@@ -169,6 +170,13 @@ class StepRunner:
             raise
         return StepResult(code, workspace, directory)
 
+    @property
+    def moves_binds(self) -> bool:
+        """Whether bind mounts are moved instead of mounted: see
+        :class:`fastlayer.container.workspaces.Workspaces`.
+        """
+        return self._ready().workspaces.moves_binds
+
     def discard(self, result: StepResult) -> None:
         """Remove what is left of a step, its layer taken or not; may return before that is done."""
         result.workspace.dispose()
@@ -219,7 +227,8 @@ class StepRunner:
                 staging = self._store.root / "staging"
                 _sweep(staging, self._driver)
                 self._home, self._home_lock = _make_home(staging)
-                self._namespace = MountNamespace()
+                if self._driver.uses_namespaces:
+                    self._namespace = MountNamespace()
                 self._launcher = self._driver.launcher(self._namespace)
                 self._workspaces = find_workspaces(self._store, self._namespace, self._home)
             return _Place(self._driver, self._launcher, self._workspaces, self._home)
@@ -228,6 +237,8 @@ class StepRunner:
         self, chain: Sequence[str], spec: StepSpec, directory: Path, identifier: str
     ) -> ProcessSpec:
         kind = network.effective_network(spec.network)
+        if self._namespace is None:
+            require_host_network(kind)
         files = network.write_files(directory, spec.hostname, kind, spec.extra_hosts)
         chosen = capabilities.ALL if spec.privileged else capabilities.DEFAULT
         return ProcessSpec(

@@ -1,5 +1,6 @@
 //! A tree laid out as plain files, which Python holds between the steps that work in it.
 
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use fastlayer_store::{MountPoint, PlainTree as StorePlainTree, Result};
@@ -40,6 +41,10 @@ impl PlainTree {
             .map(|(path, is_directory)| MountPoint { path, is_directory })
             .collect();
         blocking::short(py, || self.with(|tree| tree.place(&points)))
+    }
+
+    fn put(&self, py: Python<'_>, path: Vec<u8>, source: PathBuf, aside: PathBuf) -> PyResult<()> {
+        blocking::short(py, || self.with(|tree| tree.put(&path, &source, &aside)))
     }
 
     fn remove_placed(&self, py: Python<'_>) -> PyResult<()> {

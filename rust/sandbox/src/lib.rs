@@ -24,6 +24,7 @@ pub mod task;
 
 mod kernel;
 mod legacy;
+mod orphans;
 mod root;
 mod start;
 

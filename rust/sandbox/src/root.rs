@@ -16,7 +16,7 @@ use rustix::mount::{
     OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount,
     fsopen, mount_change, move_mount, open_tree, unmount,
 };
-use rustix::process::{chdir, fchdir, pivot_root};
+use rustix::process::{chdir, chroot, fchdir, pivot_root};
 
 use crate::failure::Failure;
 use crate::kernel;
@@ -80,6 +80,16 @@ pub(crate) fn enter(task: &Task) -> Result<()> {
             .map_err(|errno| Failure::of("make read-only", path, errno))?;
     }
     pivot(root.directory())
+}
+
+/// Makes the root of `task` the root of this process, and does nothing else. Who is root can leave it
+/// again: this keeps order, not enemies.
+pub(crate) fn change(task: &Task) -> Result<()> {
+    let path = path_of(&task.root);
+    let failed = |errno| Failure::of("change the root to", path, errno);
+    fchdir(reopen(path, OFlags::DIRECTORY)?).map_err(failed)?;
+    chroot(".").map_err(failed)?;
+    chdir("/").map_err(failed)
 }
 
 fn path_of(bytes: &[u8]) -> &Path {

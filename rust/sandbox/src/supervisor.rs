@@ -4,7 +4,8 @@
 //! Three processes: the supervisor, outside of the process namespace; the first process inside,
 //! which sets the rest up and, where the task wants it, stays to reap; the task's own process.
 //! They end one after the other, the innermost first, and a namespace whose first process ends
-//! takes all others with it.
+//! takes all others with it. Without a namespace the supervisor inherits what is left behind, and
+//! kills it itself.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -13,8 +14,9 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{AddressFamily, SocketType};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{
-    DumpableBehavior, Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open,
-    set_dumpable_behavior, set_parent_process_death_signal, setsid, wait, waitpid,
+    DumpableBehavior, Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, pidfd_open,
+    set_child_subreaper, set_dumpable_behavior, set_parent_process_death_signal, setsid, wait,
+    waitpid,
 };
 use rustix::system::sethostname;
 
@@ -23,7 +25,7 @@ use crate::kernel::{self, Side};
 use crate::message::Message;
 use crate::namespaces;
 use crate::task::Task;
-use crate::{root, start};
+use crate::{orphans, root, start};
 
 type Result<T> = std::result::Result<T, Failure>;
 
@@ -81,6 +83,9 @@ fn run(task: &Task, connection: &OwnedFd) -> Result<i32> {
     let failed = |errno| Failure::new(format!("cannot start a process: {errno}"));
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).map_err(failed)?;
     namespaces::enter_processes(task.namespaces)?;
+    if task.options.root_only {
+        set_child_subreaper(Some(getpid())).map_err(failed)?;
+    }
     let first = match kernel::fork().map_err(failed)? {
         Side::Child => first_process(task, writer),
         Side::Parent(pid) => pid,
@@ -94,7 +99,11 @@ fn run(task: &Task, connection: &OwnedFd) -> Result<i32> {
     if Message::Started(id).send(connection).is_err() {
         let _ = kill_process(first, Signal::KILL);
     }
-    watch(first, connection).map_err(failed)
+    let code = watch(first, connection).map_err(failed)?;
+    if task.options.root_only {
+        orphans::end_all();
+    }
+    Ok(code)
 }
 
 /// Waits for the first process; kills it when the connection ends.
@@ -164,6 +173,9 @@ fn first_process(task: &Task, writer: OwnedFd) -> ! {
         // If the supervisor is killed nobody else would end this.
         set_parent_process_death_signal(Some(Signal::KILL))
             .map_err(|errno| Failure::new(format!("cannot follow the supervisor: {errno}")))?;
+        if task.options.root_only {
+            return root::change(task);
+        }
         namespaces::enter_others(task.namespaces)?;
         if !task.hostname.is_empty() {
             sethostname(&task.hostname)

@@ -67,6 +67,8 @@ pub struct Options {
     pub devices_work: bool,
     /// The loopback interface of a network namespace is switched on.
     pub loopback: bool,
+    /// Nothing but the root directory is changed: no namespace is made and nothing mounted.
+    pub root_only: bool,
 }
 
 /// Sets of capabilities, one bit each by the kernel's numbers.
@@ -169,7 +171,7 @@ impl Task {
 
 impl Options {
     fn of_bits(bits: u32) -> Result<Self> {
-        if bits >> 6 != 0 {
+        if bits >> 7 != 0 {
             return Err(Error::Invalid("the task has an unknown option"));
         }
         let bit = |number: u32| bits >> number & 1 == 1;
@@ -180,6 +182,7 @@ impl Options {
             reaper: bit(3),
             devices_work: bit(4),
             loopback: bit(5),
+            root_only: bit(6),
         })
     }
 }

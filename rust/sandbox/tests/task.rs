@@ -42,7 +42,7 @@ fn message() -> Vec<u8> {
     writer.0.extend(MAGIC);
     writer
         .text(b"/root")
-        .number(0b10_1001)
+        .number(0b110_1001)
         .number(0x2000_0000)
         .text(b"host")
         .texts(&[b"sh", b"-c", b""])
@@ -99,6 +99,7 @@ fn task() -> Task {
             read_only_root: true,
             reaper: true,
             loopback: true,
+            root_only: true,
             ..Options::default()
         },
         namespaces: 0x2000_0000,

@@ -123,6 +123,15 @@ fn entries(store: &Store, diff_id: DiffId) -> Vec<String> {
         .collect()
 }
 
+fn paths(store: &Store, diff_id: DiffId) -> Vec<String> {
+    let index = store.tree_index(&diff_id).unwrap();
+    index
+        .iter()
+        .skip(1)
+        .map(|row| String::from_utf8(row.unwrap().path().to_vec()).unwrap())
+        .collect()
+}
+
 #[track_caller]
 fn assert_same_layer(store: &Store, overlay: DiffId, plain: DiffId, script: &str) {
     let (overlay, plain) = (timeless(store, overlay), timeless(store, plain));
@@ -263,16 +272,50 @@ fn mount_points_leave_no_trace() {
     );
     plain.tree.remove_placed().unwrap();
     let layer = plain.run("true");
-    let index = plain.store().tree_index(&layer).unwrap();
-    let paths: Vec<String> = index
-        .iter()
-        .skip(1)
-        .map(|row| String::from_utf8(row.unwrap().path().to_vec()).unwrap())
-        .collect();
     assert_eq!(
-        paths,
+        paths(plain.store(), layer),
         ["run", "run/lock", "run/secrets", "run/secrets/mine"]
     );
+}
+
+#[test]
+fn what_stands_for_a_mount_goes_back_with_what_was_made_of_it() {
+    let mut plain = Plain::new(&[BASE]);
+    let outside = plain.fixture.path("outside");
+    std::fs::create_dir_all(outside.join("cache")).unwrap();
+    std::fs::write(outside.join("cache/old"), "old").unwrap();
+    std::fs::write(outside.join("hosts"), "ours").unwrap();
+    for (number, (path, source)) in [
+        ("var/lib", "cache"),
+        ("etc/hosts", "hosts"),
+        ("var/lib/new/inner", "inner"),
+        ("opt/new", "new"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let source = outside.join(source);
+        if !source.exists() {
+            std::fs::create_dir(&source).unwrap();
+        }
+        let aside = outside.join(format!("aside-{number}"));
+        plain.tree.put(path.as_bytes(), &source, &aside).unwrap();
+    }
+    let shown = in_directory(
+        &plain.place,
+        "test $(cat etc/hosts) = ours; rm etc/hosts; echo step > etc/hosts\n\
+         cat var/lib/old; echo more > var/lib/more; echo x > var/lib/new/inner/x; rm -r opt/new",
+    );
+    assert!(!shown.contains_key("var/lib/a"));
+    plain.tree.remove_placed().unwrap();
+    let read = |name: &str| std::fs::read_to_string(outside.join(name)).unwrap();
+    assert_eq!(read("cache/more"), "more\n");
+    assert_eq!(read("inner/x"), "x\n");
+    assert_eq!(read("hosts"), "step\n");
+    assert!(!outside.join("new").exists());
+    // Whose names the step changed bears another time.
+    let layer = plain.run("true");
+    assert_eq!(paths(plain.store(), layer), ["etc", "opt"]);
 }
 
 #[test]

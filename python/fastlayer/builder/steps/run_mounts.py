@@ -3,7 +3,8 @@
 A bind from the context, a stage or an image is copied (as entries, not bytes) into a layer of its
 own, which is checked out: so the ignore rules hold, and nothing outside the store is mounted. A
 writable bind is a plain copy that is thrown away. Cache mounts are directories of the store.
-Secrets and scripts are files in memory where there is ``/dev/shm``.
+Secrets and scripts are files in memory where there is ``/dev/shm``. Where mounts are moved into the
+root instead, each is the step's own for its time and on the store's file system.
 """
 
 from __future__ import annotations
@@ -86,6 +87,8 @@ class MountSet:
         self._workplace = workplace
         self._cleanup = contextlib.ExitStack()
         self._memory: Path | None = None
+        self._moved = workplace.runner().moves_binds
+        self._claimed: dict[Path, Path] = {}
         self.mounts: tuple[Mount, ...] = ()
         """For the runner, in order."""
         self.environment: dict[str, str] = {}
@@ -129,7 +132,7 @@ class MountSet:
     def _bind(self, planned: PlannedMount, mount: BindMount) -> Mount:
         origin = planned.origin or FromContext()
         is_file = _is_file(origin, mount.source, self._workplace)
-        tree = self._tree(origin, mount.source, writable=not mount.read_only)
+        tree = self._tree(origin, mount.source, writable=self._moved or not mount.read_only)
         source = tree / posixpath.basename(mount.source.rstrip("/")) if is_file else tree
         return Mount(
             "bind",
@@ -157,11 +160,24 @@ class MountSet:
         home = self._workplace.store.root / "cache" / "mounts" / name
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         (home / "id").write_text(identity)
-        place = self._claim(home, mount.sharing)
+        place = None if mount.sharing == "private" else self._claimed.get(home)
+        if self._moved:
+            self._require_movable(mount, planned.target, is_first=place is None)
+        if place is None:
+            place = self._claim(home, mount.sharing)
+            self._claimed[home] = place
         tree = place / "tree"
         if not tree.exists():
             self._fill_cache(place, tree, planned, mount)
         return Mount("bind", planned.target, str(tree), read_only=mount.read_only)
+
+    def _require_movable(self, mount: CacheMount, target: str, *, is_first: bool) -> None:
+        """Refuse what only a mount can do."""
+        what = "a read-only cache" if mount.read_only else "one cache at two places"
+        if mount.read_only or not is_first:
+            raise BuildError(
+                f"{self._step.place}: {target}: {what} needs mounts, and this machine refuses them"
+            )
 
     def _cache_identity(self, planned: PlannedMount, mount: CacheMount) -> str:
         """What tells one cache from another: its id, and what a new one would begin as."""
@@ -182,10 +198,10 @@ class MountSet:
             place.mkdir(mode=0o700, exist_ok=True)
             lock = os.open(place / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self._cleanup.callback(os.close, lock)
-            if sharing == "shared":
+            if sharing == "shared" and not self._moved:
                 fcntl.flock(lock, fcntl.LOCK_SH)
                 return place
-            if sharing == "locked":
+            if sharing in {"shared", "locked"}:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 return place
             try:
@@ -237,7 +253,8 @@ class MountSet:
 
     def _memory_directory(self) -> Path:
         if self._memory is None:
-            below = _MEMORY if os.access(_MEMORY, os.W_OK) else str(self._staging())
+            in_memory = os.access(_MEMORY, os.W_OK) and not self._moved
+            below = _MEMORY if in_memory else str(self._staging())
             self._memory = Path(tempfile.mkdtemp(prefix="fastlayer-", dir=below))
             self._cleanup.callback(discard_tree, self._memory)
         return self._memory

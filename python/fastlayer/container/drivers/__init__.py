@@ -14,17 +14,19 @@ from typing import Protocol
 
 from fastlayer.container.drivers.builtin import NAME as BUILTIN
 from fastlayer.container.drivers.builtin import BuiltinDriver
+from fastlayer.container.drivers.chroot import NAME as CHROOT
+from fastlayer.container.drivers.chroot import ChrootDriver
 from fastlayer.container.drivers.foreground import Launcher, Running, Streams
 from fastlayer.container.drivers.runc import RuncDriver, find_runtime
 from fastlayer.container.user_namespace import is_nested
-from fastlayer.errors import RuntimeMissingError, UsageError
+from fastlayer.errors import RuntimeMissingError, StoreIOError, UsageError
 from fastlayer.store import MountNamespace
 
 RUNTIMES = ("runc", "crun", "youki")
 """Programs that are looked for, the preferred first."""
 
 VARIABLE = "FASTLAYER_RUNTIME"
-"""The environment variable that names the runtime to take: one of them, or ``builtin``."""
+"""The environment variable that names the runtime: one of them, ``builtin`` or ``chroot``."""
 
 
 class StepDriver(Protocol):
@@ -38,8 +40,14 @@ class StepDriver(Protocol):
     def filters_calls(self) -> bool:
         """Whether it can filter system calls."""
 
-    def launcher(self, namespace: MountNamespace) -> Launcher:
-        """What starts processes whose roots are mounted in a namespace."""
+    @property
+    def uses_namespaces(self) -> bool:
+        """Whether its processes get namespaces; else nothing can be mounted for them."""
+
+    def launcher(self, namespace: MountNamespace | None) -> Launcher:
+        """What starts processes whose roots are mounted in a namespace; ``None`` where it uses
+        none.
+        """
 
     def delete(self, container_id: str, *, force: bool = False) -> None:
         """Forget a stopped container; ``force`` kills it first and accepts that there is none."""
@@ -98,14 +106,15 @@ def find_driver(cache: Path, candidates: Sequence[str] = RUNTIMES) -> Driver:
 
 
 def find_step_driver(cache: Path, wanted: str | None = None) -> StepDriver:
-    """What runs the steps of a build: a runtime that is installed and works, else our sandbox.
+    """What runs the steps of a build: a runtime that is installed and works, else our sandbox, and
+    where namespaces are refused a mere change of the root directory.
 
     Parameters
     ----------
     cache:
         As for :func:`find_driver`.
     wanted:
-        A runtime's name, or ``builtin``; ``$FASTLAYER_RUNTIME`` where it is ``None``.
+        A runtime's name, ``builtin`` or ``chroot``; ``$FASTLAYER_RUNTIME`` where it is ``None``.
 
     Raises
     ------
@@ -115,12 +124,13 @@ def find_step_driver(cache: Path, wanted: str | None = None) -> StepDriver:
         The runtime that was asked for does not work, or the user may not make namespaces.
     """
     name = os.environ.get(VARIABLE, "") if wanted is None else wanted
-    if name and name not in {*RUNTIMES, BUILTIN}:
-        known = ", ".join((*RUNTIMES, BUILTIN))
+    if name and name not in {*RUNTIMES, BUILTIN, CHROOT}:
+        known = ", ".join((*RUNTIMES, BUILTIN, CHROOT))
         raise UsageError(f"unknown runtime: {name}", hint=f"set {VARIABLE} to one of {known}")
     if name in RUNTIMES:
         return find_runtime(cache, (name,))
-    if not name and not is_nested():
+    refused = name == CHROOT or (not name and not _may_make_namespaces())
+    if not name and not refused and not is_nested():
         with contextlib.suppress(RuntimeMissingError):
             return find_runtime(cache, RUNTIMES)
     if os.geteuid() != 0:
@@ -128,7 +138,16 @@ def find_step_driver(cache: Path, wanted: str | None = None) -> StepDriver:
             "running processes needs root or a user namespace, and this process has neither",
             hint="see why with `unshare --user true`; COPY-only builds need no namespace",
         )
-    return BuiltinDriver()
+    return ChrootDriver() if refused else BuiltinDriver()
+
+
+def _may_make_namespaces() -> bool:
+    """Whether this process is allowed a mount namespace."""
+    try:
+        MountNamespace().close()
+    except StoreIOError:
+        return False
+    return True
 
 
 _: Driver = RuncDriver("runc", Path("/usr/bin/runc"), Path("/run/fastlayer"))
@@ -136,6 +155,7 @@ _: Driver = RuncDriver("runc", Path("/usr/bin/runc"), Path("/run/fastlayer"))
 __all__ = [
     "RUNTIMES",
     "BuiltinDriver",
+    "ChrootDriver",
     "Driver",
     "Launcher",
     "RuncDriver",

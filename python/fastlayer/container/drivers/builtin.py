@@ -17,8 +17,9 @@ class BuiltinDriver:
 
     name: str = NAME
     filters_calls: bool = True
+    uses_namespaces: bool = True
 
-    def launcher(self, namespace: MountNamespace) -> SandboxLauncher:
+    def launcher(self, namespace: MountNamespace | None) -> SandboxLauncher:
         """See :class:`fastlayer.container.drivers.StepDriver`."""
         return SandboxLauncher(namespace)
 

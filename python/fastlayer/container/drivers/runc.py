@@ -42,12 +42,15 @@ class RuncDriver:
         Where the runtime keeps its own state; on a file system that does not survive a reboot.
     filters_calls:
         Whether it was built with libseccomp.
+    uses_namespaces:
+        Always.
     """
 
     name: str
     program: Path
     state: Path
     filters_calls: bool = True
+    uses_namespaces: bool = True
 
     def run_argv(
         self,
@@ -79,8 +82,9 @@ class RuncDriver:
             argv.append(b"--detach")
         return [*argv, b"--process", os.fsencode(process), container_id.encode()]
 
-    def launcher(self, namespace: MountNamespace) -> RuncLauncher:
+    def launcher(self, namespace: MountNamespace | None) -> RuncLauncher:
         """See :class:`fastlayer.container.drivers.Driver`."""
+        assert namespace is not None
         return RuncLauncher(self, namespace)
 
     def kill(self, container_id: str, signal: int) -> None:

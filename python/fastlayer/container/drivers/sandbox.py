@@ -53,19 +53,29 @@ class SandboxLauncher:
     """See :class:`fastlayer.container.drivers.foreground.Launcher`.
 
     The child starts at once, so that it is ready when the first root is mounted.
+
+    Parameters
+    ----------
+    namespace:
+        Where the roots are mounted; ``None`` makes no namespaces for processes either, and only
+        changes their root.
     """
 
-    def __init__(self, namespace: MountNamespace) -> None:
+    def __init__(self, namespace: MountNamespace | None) -> None:
+        self._root_only = namespace is None
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs, open(os.devnull, "wb") as null:
-            self._pid = namespace.spawn(
-                interpreter(_SERVE),
-                env=child_environment(),
-                cwd="/",
-                stdin=theirs.fileno(),
-                stdout=null.fileno(),
-                stderr=2,
-            )
+            if namespace is None:
+                self._pid = _spawn(theirs.fileno(), null.fileno())
+            else:
+                self._pid = namespace.spawn(
+                    interpreter(_SERVE),
+                    env=child_environment(),
+                    cwd="/",
+                    stdin=theirs.fileno(),
+                    stdout=null.fileno(),
+                    stderr=2,
+                )
         self._lock = threading.Lock()
         self._closed = False
 
@@ -73,7 +83,7 @@ class SandboxLauncher:
         self, bundle: Path, container_id: str, config: dict[str, Any], streams: Streams
     ) -> SandboxProcess:
         """See :class:`fastlayer.container.drivers.foreground.Launcher`."""
-        message = task.encode(config, reaper=True)
+        message = task.encode(config, reaper=not self._root_only, root_only=self._root_only)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         description = os.memfd_create("task", os.MFD_CLOEXEC)
         try:
@@ -99,6 +109,14 @@ class SandboxLauncher:
         self._socket.close()
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._pid, 0)
+
+
+def _spawn(stdin: int, stdout: int) -> int:
+    """The child, as this process's own; gives its pid."""
+    environment = dict(text.split(b"=", 1) for text in child_environment())
+    words = interpreter(_SERVE)
+    actions = [(os.POSIX_SPAWN_DUP2, stdin, 0), (os.POSIX_SPAWN_DUP2, stdout, 1)]
+    return os.posix_spawn(words[0], words, environment, file_actions=actions, setsid=True)
 
 
 class SandboxProcess:

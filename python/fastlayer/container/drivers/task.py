@@ -46,7 +46,7 @@ _LOCKS = 10  # a resource without a name in Python
 _Value = TypeVar("_Value")
 
 
-def encode(config: Mapping[str, Any], *, reaper: bool) -> bytes:
+def encode(config: Mapping[str, Any], *, reaper: bool, root_only: bool = False) -> bytes:
     """The message.
 
     Parameters
@@ -55,6 +55,8 @@ def encode(config: Mapping[str, Any], *, reaper: bool) -> bytes:
         As :func:`fastlayer.container.spec.runtime_config` makes it.
     reaper:
         Whether the first process inside is ours, and the configured one its child.
+    root_only:
+        Whether only the root directory is changed: no namespaces, and none of the mounts.
 
     Raises
     ------
@@ -62,7 +64,8 @@ def encode(config: Mapping[str, Any], *, reaper: bool) -> bytes:
         The configuration has something that the sandbox does not know.
     """
     process, linux = config["process"], config["linux"]
-    kinds = [namespace["type"] for namespace in linux["namespaces"]]
+    kinds = [] if root_only else [namespace["type"] for namespace in linux["namespaces"]]
+    mounts = () if root_only else config["mounts"]
     switches = (
         config["root"]["readonly"],
         process["noNewPrivileges"],
@@ -70,6 +73,7 @@ def encode(config: Mapping[str, Any], *, reaper: bool) -> bytes:
         reaper,
         _all_devices(linux),
         "network" in kinds,
+        root_only,
     )
     sets = process["capabilities"]
     user = process["user"]
@@ -92,7 +96,7 @@ def encode(config: Mapping[str, Any], *, reaper: bool) -> bytes:
             for name in ("bounding", "effective", "permitted", "inheritable")
         ),
         _list(process.get("rlimits", ()), _limit),
-        _list(config["mounts"], _mount),
+        _list(mounts, _mount),
         _list([device["path"] for device in linux.get("devices", ())], _text),
         _list(linux.get("maskedPaths", ()), _text),
         _list(linux.get("readonlyPaths", ()), _text),

@@ -1,7 +1,8 @@
 """Where a step works: the interface, and which way this machine allows.
 
 An overlay over checked-out layers costs nothing and shows what changed. Where none can be mounted
-the tree is laid out as plain files and walked afterwards; both give the same layers.
+the tree is laid out as plain files and walked afterwards; both give the same layers. Where nothing
+can be mounted at all, what would be mounted is moved into such a tree.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fastlayer.container.mounts import Mount
+from fastlayer.container.workspaces.emplaced import EmplacedWorkspaces
 from fastlayer.container.workspaces.overlay import NAME as OVERLAY
 from fastlayer.container.workspaces.overlay import OverlayWorkspaces, can_mount
 from fastlayer.container.workspaces.plain import NAME as PLAIN
@@ -43,6 +45,12 @@ class Workspace(Protocol):
 class Workspaces(Protocol):
     """Makes the workspaces of one build, for any number of threads."""
 
+    @property
+    def moves_binds(self) -> bool:
+        """Whether a bind's source is moved into the root, and back: it must be the caller's own,
+        and one process can have it at a time.
+        """
+
     def prepare(self, chain: Sequence[str], directory: Path, mounts: Sequence[Mount]) -> Workspace:
         """Make a workspace.
 
@@ -64,7 +72,7 @@ class Workspaces(Protocol):
         """
 
 
-def find_workspaces(store: Store, namespace: MountNamespace, home: Path) -> Workspaces:
+def find_workspaces(store: Store, namespace: MountNamespace | None, home: Path) -> Workspaces:
     """The way that this machine allows, found by a probe.
 
     Parameters
@@ -72,7 +80,7 @@ def find_workspaces(store: Store, namespace: MountNamespace, home: Path) -> Work
     store:
         Where the layers are.
     namespace:
-        Where mounts are made.
+        Where mounts are made; ``None`` where none can be.
     home:
         The build's directory, on the store's file system.
 
@@ -86,6 +94,10 @@ def find_workspaces(store: Store, namespace: MountNamespace, home: Path) -> Work
         raise UsageError(
             f"unknown workspace: {wanted}", hint=f"set {VARIABLE} to {OVERLAY} or {PLAIN}"
         )
+    if namespace is None:
+        if wanted == OVERLAY:
+            raise UsageError(f"{VARIABLE}: no overlay can be mounted without namespaces")
+        return EmplacedWorkspaces(store, home)
     if wanted == OVERLAY or (not wanted and can_mount(namespace, home)):
         return OverlayWorkspaces(store, namespace)
     return PlainWorkspaces(store, home)

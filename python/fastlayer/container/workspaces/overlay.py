@@ -17,6 +17,8 @@ NAME = "overlay"
 class OverlayWorkspaces:
     """See :class:`fastlayer.container.workspaces.Workspaces`."""
 
+    moves_binds = False
+
     def __init__(self, store: Store, namespace: MountNamespace) -> None:
         self._store = store
         self._namespace = namespace

@@ -43,6 +43,8 @@ class PlainWorkspaces:
         Holds the trees; removed by the caller in the end.
     """
 
+    moves_binds = False
+
     def __init__(self, store: Store, home: Path) -> None:
         self._store = store
         self._home = home
@@ -53,14 +55,10 @@ class PlainWorkspaces:
         self, chain: Sequence[str], directory: Path, mounts: Sequence[Mount]
     ) -> PlainWorkspace:
         """See :class:`fastlayer.container.workspaces.Workspaces`."""
-
-        def lookup(path: bytes) -> Entry | None:
-            return self._store.stat(chain, path, follow=False) if chain else None
-
         targets = [(mount.target, mount.is_directory) for mount in mounts]
         missing = [
             (b"/".join(point.components), point.is_directory)
-            for point in scaffold.missing_points(lookup, targets)
+            for point in scaffold.missing_points(self.lookup(chain), targets)
         ]
         found = self._take(tuple(chain)) or self._lay_out(chain)
         try:
@@ -69,6 +67,14 @@ class PlainWorkspaces:
             remove_tree(found.place)
             raise
         return PlainWorkspace(self._store, self, found.tree, found.place)
+
+    def lookup(self, chain: Sequence[str]) -> scaffold.Lookup:
+        """What finds the entries of a chain's tree."""
+
+        def find(path: bytes) -> Entry | None:
+            return self._store.stat(chain, path, follow=False) if chain else None
+
+        return find
 
     def give_back(self, tree: PlainTree, place: Path) -> None:
         """Keep a tree for a next step: it is just that of its chain."""
@@ -111,7 +117,8 @@ class PlainWorkspace:
     def __init__(self, store: Store, owner: PlainWorkspaces, tree: PlainTree, place: Path) -> None:
         self._store = store
         self._owner = owner
-        self._tree = tree
+        self.tree = tree
+        """What the process works in."""
         self._place = place
         self._is_clean = False
 
@@ -122,18 +129,18 @@ class PlainWorkspace:
 
     def leave(self) -> None:
         """See :class:`fastlayer.container.workspaces.Workspace`."""
-        self._tree.remove_placed()
+        self.tree.remove_placed()
 
     def diff(self) -> LayerInfo:
         """See :class:`fastlayer.container.workspaces.Workspace`."""
-        layer = self._store.diff_plain_tree(self._tree)
+        layer = self._store.diff_plain_tree(self.tree)
         self._is_clean = True
         return layer
 
     def dispose(self) -> None:
         """See :class:`fastlayer.container.workspaces.Workspace`."""
         if self._is_clean:
-            self._owner.give_back(self._tree, self._place)
+            self._owner.give_back(self.tree, self._place)
         else:
             remove_tree(self._place)
 

@@ -1,7 +1,12 @@
-//! Mount points that a tree lacks: made for the time of a step, and gone before its diff.
+//! What is in a tree for the time of a step, and gone before its diff: mount points that it lacks,
+//! and, where nothing can be mounted, what would be mounted there.
 //!
-//! Each directory keeps its time, so that nothing of this shows. What is taken away again is known
-//! by its inode: what a step put in its place is the step's.
+//! Each directory keeps its time, so that nothing of this shows. A mount point that is taken away
+//! again is known by its inode: what a step put in its place is the step's. What stands for a mount
+//! goes back to where it came from, with what the step made of it.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use fastlayer_fs::apply::set_mtime;
 use fastlayer_fs::{Attributes, Directory, Kind, Metadata, Timestamp, set_metadata, xattr};
@@ -22,12 +27,23 @@ pub struct MountPoint {
     pub is_directory: bool,
 }
 
-/// A path that was made.
+/// A path that is not the tree's own.
 #[derive(Debug)]
 pub(super) struct Placed {
     parent: Vec<u8>,
     name: Vec<u8>,
-    made: Metadata,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    /// It was made, and bears this.
+    Made(Metadata),
+    /// It comes from elsewhere, and what was there waits elsewhere.
+    Put {
+        source: PathBuf,
+        aside: Option<PathBuf>,
+    },
 }
 
 impl PlainTree {
@@ -37,29 +53,67 @@ impl PlainTree {
     /// Where a path leads through something that is no directory; those of writing.
     pub fn place(&mut self, points: &[MountPoint]) -> Result<()> {
         for point in points {
-            let mut parent = Vec::new();
-            let mut directory = self.root.open_descendant(b"")?;
-            let names: Vec<&[u8]> = components(&point.path).collect();
-            for (number, name) in names.iter().enumerate() {
-                let is_last = number + 1 == names.len();
-                if directory.find_child(name)?.is_none() {
-                    let made = make(&directory, name, point.is_directory || !is_last)?;
-                    self.placed.push(Placed {
-                        parent: parent.clone(),
-                        name: name.to_vec(),
-                        made,
-                    });
-                }
-                if !is_last {
-                    directory = directory.open_child(name)?;
-                    parent = join(&parent, name);
-                }
+            let (directory, parent, name) = self.open_parent(&point.path)?;
+            if directory.find_child(&name)?.is_none() {
+                let made = make(&directory, &name, point.is_directory)?;
+                self.note(&parent, &name, What::Made(made));
             }
         }
         Ok(())
     }
 
-    /// Removes what [`PlainTree::place`] made, unless the step made it its own.
+    /// Moves the file or directory `source` to `path`, and what is there to `aside`, where nothing
+    /// is. All three are on one file system.
+    ///
+    /// # Errors
+    /// As of [`PlainTree::place`].
+    pub fn put(&mut self, path: &[u8], source: &Path, aside: &Path) -> Result<()> {
+        let (directory, parent, name) = self.open_parent(path)?;
+        keeping_time(&directory, || {
+            let mut kept = None;
+            if directory.find_child(&name)?.is_some() {
+                move_out(&directory, &name, aside)?;
+                kept = Some(aside.to_owned());
+            }
+            let put = What::Put {
+                source: source.to_owned(),
+                aside: kept,
+            };
+            self.note(&parent, &name, put);
+            move_in(source, &directory, &name)
+        })
+    }
+
+    fn note(&mut self, parent: &[u8], name: &[u8], what: What) {
+        self.placed.push(Placed {
+            parent: parent.to_vec(),
+            name: name.to_vec(),
+            what,
+        });
+    }
+
+    /// Opens the directory that holds the last name of a path, made where it is missing; gives its
+    /// path and the name too.
+    fn open_parent(&mut self, path: &[u8]) -> Result<(Directory, Vec<u8>, Vec<u8>)> {
+        let mut names: Vec<&[u8]> = components(path).collect();
+        let Some(last) = names.pop() else {
+            return Err(Error::unsafe_path(path, "the root cannot be a mount point"));
+        };
+        let mut parent = Vec::new();
+        let mut directory = self.root.open_descendant(b"")?;
+        for name in names {
+            if directory.find_child(name)?.is_none() {
+                let made = make(&directory, name, true)?;
+                self.note(&parent, name, What::Made(made));
+            }
+            directory = directory.open_child(name)?;
+            parent = join(&parent, name);
+        }
+        Ok((directory, parent, last.to_vec()))
+    }
+
+    /// Removes what [`PlainTree::place`] made, unless the step made it its own, and moves back what
+    /// [`PlainTree::put`] moved.
     ///
     /// # Errors
     /// [`Error::Conflict`] where the step has moved a directory of such a path: what is left of
@@ -73,7 +127,18 @@ impl PlainTree {
                     format!("the step has moved what something was mounted on: {error}"),
                 )
             })?;
-            take_away(&parent, &placed)?;
+            match &placed.what {
+                What::Made(made) => take_away(&parent, &placed.name, made)?,
+                What::Put { source, aside } => keeping_time(&parent, || {
+                    if parent.find_child(&placed.name)?.is_some() {
+                        move_out(&parent, &placed.name, source)?;
+                    }
+                    match aside {
+                        Some(aside) => move_in(aside, &parent, &placed.name),
+                        None => Ok(()),
+                    }
+                })?,
+            }
         }
         Ok(())
     }
@@ -107,8 +172,26 @@ fn make(directory: &Directory, name: &[u8], is_directory: bool) -> Result<Metada
     Ok(metadata)
 }
 
-fn take_away(parent: &Directory, placed: &Placed) -> Result<()> {
-    let (name, made) = (&placed.name, &placed.made);
+/// Moves a name of a directory to a path.
+fn move_out(directory: &Directory, name: &[u8], path: &Path) -> Result<()> {
+    let (outside, new) = outside(path)?;
+    Ok(directory.rename_noreplace(name, &outside, new)?)
+}
+
+/// Moves what is at a path into a directory.
+fn move_in(path: &Path, directory: &Directory, name: &[u8]) -> Result<()> {
+    let (outside, old) = outside(path)?;
+    Ok(outside.rename_noreplace(old, directory, name)?)
+}
+
+fn outside(path: &Path) -> Result<(Directory, &[u8])> {
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => Ok((Directory::open(parent)?, name.as_bytes())),
+        _ => Err(Error::conflict(path.display(), "it has no name of its own")),
+    }
+}
+
+fn take_away(parent: &Directory, name: &[u8], made: &Metadata) -> Result<()> {
     let Some(found) = parent.find_child(name)? else {
         return Ok(());
     };
