@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from fastlayer.errors import BuildError, RunFailedError
 
 from tests.support import ways
+from tests.support.host_step import run_in_step
 from tests.support.requirements import need_program, need_root
 
 if TYPE_CHECKING:
@@ -34,28 +34,6 @@ def chroot(monkeypatch: pytest.MonkeyPatch) -> None:
     ways.choose("chroot", monkeypatch)
 
 
-def inside(workshop: Workshop, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    """Run the command in a container that has docker's rights, and the machine's files."""
-    from fastlayer.container.mounts import Mount
-    from fastlayer.container.step import StepRunner, StepSpec
-    from fastlayer.store import Store
-
-    folders = sorted(
-        path for path in Path("/").iterdir() if path.is_dir() and path.name not in {"proc", "sys"}
-    )
-    mounts = tuple(Mount("bind", str(path), str(path)) for path in folders if path.name != "dev")
-    command = workshop.command()
-    environment = tuple(f"{name}={value}" for name, value in command.environ().items())
-    spec = StepSpec(tuple(command.argv(*arguments)), environment, mounts=mounts)
-    output: dict[int, bytearray] = {1: bytearray(), 2: bytearray()}
-    with StepRunner(Store(workshop.context.parent / "outer")) as runner:
-        result = runner.run((), spec, lambda stream, data: output[stream].extend(data))
-        runner.discard(result)
-    return subprocess.CompletedProcess(
-        list(spec.args), result.exit_code, bytes(output[1]), bytes(output[2])
-    )
-
-
 def test_a_build_in_a_container_gives_the_same_image(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,7 +47,9 @@ def test_a_build_in_a_container_gives_the_same_image(
     arguments = ["build", "-q", "--no-cache", "--secret", secret, "-t", "built"]
     arguments += ["--source-date-epoch", "1600000000", str(workshop.context)]
     first = workshop.command().text(*arguments)
-    done = inside(workshop, *arguments)
+    command = workshop.command()
+    outer = workshop.context.parent / "outer"
+    done = run_in_step(outer, command.argv(*arguments), command.environ())
     assert done.returncode == 0, done.stderr
     assert done.stdout.decode().strip() == first
     assert workshop.command().text("cat", "built:/sizes") == "13"

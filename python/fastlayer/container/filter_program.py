@@ -152,18 +152,21 @@ def _compare(argument: Mapping[str, Any], verdict: Instruction) -> Program:
     place = _ARGUMENTS + 8 * argument["index"]
     mask, wanted = 0xFFFF_FFFF_FFFF_FFFF, argument["value"]
     match argument["op"]:
-        case "SCMP_CMP_EQ" | "SCMP_CMP_NE":
+        case "SCMP_CMP_EQ":
             pass
         case "SCMP_CMP_MASKED_EQ":
             mask, wanted = argument["value"], argument["valueTwo"]
+        # The kernel takes the arguments that we order for numbers of 32 bits: what stands above
+        # them must not lead around the comparison.
+        case "SCMP_CMP_LT":
+            return [*_half(place, 0xFFFFFFFF), Instruction(_JUMP_NOT_LESS, 1, 0, wanted), verdict]
+        case "SCMP_CMP_GT":
+            above = Instruction(_JUMP_NOT_LESS, 0, 1, wanted + 1)
+            return [*_half(place, 0xFFFFFFFF), above, verdict]
         case unknown:
             raise ValueError(f"comparison {unknown} has no translation")
     low = _half(place, mask & 0xFFFFFFFF)
     high = _half(place + 4, mask >> 32)
-    if argument["op"] == "SCMP_CMP_NE":
-        # Unequal where one half is: over the verdict only where both are equal.
-        rest = [*high, Instruction(_JUMP_EQUAL, 1, 0, wanted >> 32), verdict]
-        return [*low, Instruction(_JUMP_EQUAL, 0, len(rest) - 1, wanted & 0xFFFFFFFF), *rest]
     rest = [*high, Instruction(_JUMP_EQUAL, 0, 1, wanted >> 32), verdict]
     return [*low, Instruction(_JUMP_EQUAL, 0, len(rest), wanted & 0xFFFFFFFF), *rest]
 

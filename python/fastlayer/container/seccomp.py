@@ -60,9 +60,10 @@ utimensat_time64 utimes vfork vmsplice wait4 waitid waitpid write writev
 _BY_CAPABILITY = {
     "CAP_DAC_READ_SEARCH": "open_by_handle_at",
     "CAP_SYS_ADMIN": (
-        "bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie mount "
-        "mount_setattr move_mount open_tree perf_event_open quotactl quotactl_fd setdomainname "
-        "sethostname setns syslog umount umount2 unshare"
+        "bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie "
+        "lsm_get_self_attr lsm_list_modules lsm_set_self_attr mount mount_setattr move_mount "
+        "open_tree perf_event_open quotactl quotactl_fd setdomainname sethostname setns syslog "
+        "umount umount2 unshare"
     ),
     "CAP_SYS_BOOT": "reboot",
     "CAP_SYS_CHROOT": "chroot",
@@ -104,7 +105,8 @@ _PERSONALITIES = (0x0, 0x8, 0x20000, 0x20008, 0xFFFFFFFF)
 _NAMESPACE_FLAGS = 0x7E020000
 """Bits of ``clone``'s flags that make a namespace."""
 
-_AF_VSOCK = 40
+_SOCKETS = (("SCMP_CMP_LT", 38), ("SCMP_CMP_EQ", 39), ("SCMP_CMP_GT", 40))
+"""Families of ``socket``: all but 38 (the kernel's cryptography) and 40 (virtual machines)."""
 
 
 def profile(capabilities: Collection[str], machine: str = "") -> dict[str, object] | None:
@@ -138,7 +140,8 @@ def _rules(capabilities: frozenset[str], machine: str) -> Iterator[dict[str, obj
         if capability in capabilities:
             names += more.split()
     yield {"names": sorted(set(names)), "action": _ALLOW}
-    yield _with_argument("socket", _AF_VSOCK, "SCMP_CMP_NE")
+    for comparison, family in _SOCKETS:
+        yield _with_argument("socket", family, comparison)
     for persona in _PERSONALITIES:
         yield _with_argument("personality", persona, "SCMP_CMP_EQ")
     if "CAP_SYS_ADMIN" not in capabilities:
