@@ -43,6 +43,7 @@ RUST_MAY_USE = {
     "context": {"fs"},
     "store": {"tar", "fs", "context"},
     "sandbox": {"fs"},
+    "properties": {"tar", "fs", "context", "store"},
     "python": {"tar", "fs", "context", "store", "sandbox"},
 }
 

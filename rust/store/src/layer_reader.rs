@@ -370,14 +370,19 @@ fn read_slice(
     output: &mut Vec<u8>,
 ) -> Result<()> {
     let failed = |source| Error::io(format!("cannot read object {id}"), source);
+    let short = || Error::corrupt(format!("object {id}"), "is cut short");
     let mut file = store.open_object(id)?;
+    let size = file.metadata().map_err(failed)?.len();
+    // Before anything is made of numbers that a damaged recipe may have.
+    if offset.checked_add(length).is_none_or(|end| end > size) {
+        return Err(short());
+    }
     file.seek(SeekFrom::Start(offset)).map_err(failed)?;
-    let length = usize::try_from(length)
-        .map_err(|_| Error::corrupt(format!("object {id}"), "a slice of it is too long"))?;
+    let length = usize::try_from(length).map_err(|_| short())?;
     let start = output.len();
     output.resize(start + length, 0);
-    if read_full(&mut file, &mut output[start..]).map_err(failed)? == length {
-        return Ok(());
+    match read_full(&mut file, &mut output[start..]).map_err(failed)? == length {
+        true => Ok(()),
+        false => Err(short()),
     }
-    Err(Error::corrupt(format!("object {id}"), "is cut short"))
 }

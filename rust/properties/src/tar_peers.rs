@@ -1,0 +1,280 @@
+//! Where Python's `tarfile` or GNU tar accept an archive that our reader accepts, they see the same
+//! members: names, types, modes, owners, times, sizes, link targets, devices and contents.
+//!
+//! `docs/formats/tar.md` lists where they differ on purpose; archives of these kinds are left out.
+
+use fastlayer_tar::sparse::{Expander, Stretch};
+use fastlayer_tar::{BLOCK_SIZE, EntryKind};
+
+use crate::Property;
+use crate::archive::{Member, mend_checksums, read};
+use crate::peer::{Python, run};
+use crate::take::Take;
+
+/// Largest content that is compared.
+const MOST: u64 = 1 << 20;
+/// One of so many inputs is shown to GNU tar: starting it takes longer than all the rest.
+const GNU_SHARE: u32 = 16;
+
+/// The reader of tars beside others. The input is an archive.
+pub struct TarPeers {
+    python: Python,
+}
+
+impl TarPeers {
+    /// Starts the peer.
+    pub fn new() -> Self {
+        Self {
+            python: Python::new(),
+        }
+    }
+}
+
+impl Default for TarPeers {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Property for TarPeers {
+    fn check(&mut self, bytes: &[u8]) {
+        let mut archive = bytes.to_vec();
+        mend_checksums(&mut archive);
+        let found = read(&archive, archive.len().max(1));
+        if found.error.is_some() || found.members.iter().any(is_read_differently) {
+            return;
+        }
+        if let Some(answer) = self.python.ask(b't', &archive) {
+            let expected = listed(&answer);
+            let found: Vec<Shown> = found.members.iter().map(Shown::of).collect();
+            assert_eq!(found, expected, "tarfile sees other members");
+        }
+        let sum = blake3::hash(&archive).as_bytes()[0];
+        if u32::from(sum).is_multiple_of(GNU_SHARE) {
+            check_gnu(&archive, &found.members);
+        }
+    }
+}
+
+/// A member as it is compared.
+#[derive(Debug, PartialEq, Eq)]
+struct Shown {
+    kind: u8,
+    mode: u32,
+    owner: (u32, u32),
+    seconds: i64,
+    size: u64,
+    device: (u32, u32),
+    path: Vec<u8>,
+    link: Vec<u8>,
+    content: Vec<u8>,
+}
+
+impl Shown {
+    fn of(member: &Member) -> Self {
+        let entry = &member.entry;
+        let size = entry.content_size();
+        Self {
+            kind: match entry.kind {
+                EntryKind::File => b'0',
+                EntryKind::Hardlink => b'1',
+                EntryKind::Symlink => b'2',
+                EntryKind::CharDevice => b'3',
+                EntryKind::BlockDevice => b'4',
+                EntryKind::Directory => b'5',
+                EntryKind::Fifo => b'6',
+            },
+            mode: entry.mode,
+            owner: (entry.uid, entry.gid),
+            seconds: entry.mtime.seconds,
+            size,
+            device: entry.device,
+            path: without_slashes(&entry.path),
+            link: entry.link.clone(),
+            content: if size <= MOST {
+                expanded(member)
+            } else {
+                Vec::new()
+            },
+        }
+    }
+}
+
+/// Where the readers are known to differ, or what they show cannot be compared.
+fn is_read_differently(member: &Member) -> bool {
+    let mut flags = Vec::new();
+    let mut header = member.header.as_slice();
+    let mut last = header;
+    while header.len() >= BLOCK_SIZE {
+        let block = &header[..BLOCK_SIZE];
+        flags.push(block[156]);
+        last = block;
+        // Only headers matter here: data of extensions is looked at like one, which leaves out
+        // some archives more than it must.
+        header = &header[BLOCK_SIZE..];
+    }
+    let extensions = flags.iter().filter(|flag| b"xLK".contains(flag)).count();
+    let odd = flags.iter().any(|flag| b"gAVDX".contains(flag)) || extensions > 1;
+    // Whose header it is decides what its fields mean; Python reads them all the same.
+    let foreign = match &last[257..265] {
+        b"ustar\x0000" => &[],
+        b"ustar  \0" => &last[345..500],
+        _ => &last[257..500],
+    };
+    odd || foreign.iter().any(|byte| *byte != 0)
+}
+
+/// What Python says.
+fn listed(answer: &[u8]) -> Vec<Shown> {
+    let mut rest = Take(answer);
+    let mut members = Vec::new();
+    while !rest.is_empty() {
+        let kind = rest.byte();
+        let mut short = || u32::from_le_bytes([rest.byte(), rest.byte(), rest.byte(), rest.byte()]);
+        let mut shorts = [0; 3];
+        shorts.fill_with(&mut short);
+        let mut long = || u64::from(short()) | u64::from(short()) << 32;
+        let (seconds, size) = (long().cast_signed(), long());
+        let device = (short(), short());
+        let [mode, uid, gid] = shorts;
+        let [path, link, content] = [(); 3].map(|()| {
+            let length = [rest.byte(), rest.byte(), rest.byte(), rest.byte()];
+            rest.bytes(u32::from_le_bytes(length) as usize).to_vec()
+        });
+        // Of other members it shows what stands in the field.
+        let link = if b"12".contains(&kind) {
+            link
+        } else {
+            Vec::new()
+        };
+        members.push(Shown {
+            kind,
+            mode,
+            owner: (uid, gid),
+            seconds,
+            size,
+            device,
+            path: without_slashes(&path),
+            link,
+            content,
+        });
+    }
+    members
+}
+
+/// GNU tar's own listing, field by field, and the contents of all files one after the other.
+fn check_gnu(archive: &[u8], members: &[Member]) {
+    const LIST: [&str; 6] = [
+        "-tv",
+        "--numeric-owner",
+        "--full-time",
+        "--quoting-style=escape",
+        "-f",
+        "-",
+    ];
+    let Some(listing) = run("tar", &LIST, archive) else {
+        return;
+    };
+    let found: Vec<Vec<u8>> = members.iter().map(line).collect();
+    let expected: Vec<Vec<u8>> = listing
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(squeezed)
+        .collect();
+    let shown = |lines: &[Vec<u8>]| -> Vec<String> {
+        let text = lines.iter().map(|line| String::from_utf8_lossy(line));
+        text.map(std::borrow::Cow::into_owned).collect()
+    };
+    assert_eq!(
+        shown(&found),
+        shown(&expected),
+        "GNU tar sees other members"
+    );
+    // Of a sparse file it leaves out a hole at the end.
+    if members.iter().all(|member| member.entry.sparse.is_none())
+        && let Some(contents) = run("tar", &["-xOf", "-"], archive)
+    {
+        let ours: Vec<u8> = members
+            .iter()
+            .flat_map(|member| member.content.clone())
+            .collect();
+        assert!(ours == contents, "GNU tar sees other contents");
+    }
+}
+
+/// A member as GNU tar lists it, but for its name, which it quotes.
+fn line(member: &Member) -> Vec<u8> {
+    let entry = &member.entry;
+    let kind = match entry.kind {
+        EntryKind::File => b'-',
+        EntryKind::Hardlink => b'h',
+        EntryKind::Symlink => b'l',
+        EntryKind::CharDevice => b'c',
+        EntryKind::BlockDevice => b'b',
+        EntryKind::Directory => b'd',
+        EntryKind::Fifo => b'p',
+    };
+    let size = match entry.kind {
+        EntryKind::CharDevice | EntryKind::BlockDevice => {
+            format!("{},{}", entry.device.0, entry.device.1)
+        }
+        _ => entry.content_size().to_string(),
+    };
+    let mut line = vec![kind];
+    line.extend(permissions(entry.mode));
+    line.extend(format!(" {}/{} {size}", entry.uid, entry.gid).bytes());
+    line
+}
+
+fn permissions(mode: u32) -> Vec<u8> {
+    let mut text: Vec<u8> = (0..9)
+        .map(|bit| match mode >> (8 - bit) & 1 {
+            0 => b'-',
+            _ => b"rwx"[bit % 3],
+        })
+        .collect();
+    for (bit, at, with, without) in [
+        (0o4000, 2, b's', b'S'),
+        (0o2000, 5, b's', b'S'),
+        (0o1000, 8, b't', b'T'),
+    ] {
+        if mode & bit != 0 {
+            text[at] = if text[at] == b'x' { with } else { without };
+        }
+    }
+    text
+}
+
+/// The first three fields of a line, with one blank between them.
+fn squeezed(line: &[u8]) -> Vec<u8> {
+    let fields = line.split(|byte| *byte == b' ');
+    let fields: Vec<&[u8]> = fields.filter(|field| !field.is_empty()).take(3).collect();
+    fields.join(&b' ')
+}
+
+/// The content of a file with its holes.
+fn expanded(member: &Member) -> Vec<u8> {
+    let Some(map) = &member.entry.sparse else {
+        return member.content.clone();
+    };
+    let mut content = Vec::new();
+    let mut sink = |stretch: Stretch<'_>| {
+        match stretch {
+            Stretch::Data(bytes) => content.extend_from_slice(bytes),
+            Stretch::Hole(length) => {
+                let length = usize::try_from(length).expect("a file that is compared");
+                content.resize(content.len() + length, 0);
+            }
+        }
+        Ok::<(), std::convert::Infallible>(())
+    };
+    let mut expander = Expander::new(map);
+    let Ok(()) = expander.feed(&member.content, &mut sink);
+    let Ok(()) = expander.finish(&mut sink);
+    content
+}
+
+fn without_slashes(path: &[u8]) -> Vec<u8> {
+    let end = path.iter().rposition(|byte| *byte != b'/');
+    path[..end.map_or(0, |end| end + 1)].to_vec()
+}

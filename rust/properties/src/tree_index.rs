@@ -1,0 +1,161 @@
+//! A tree index of any bytes is read or found damaged: never an endless walk, and never a file
+//! outside of the directory that a tree is written to.
+
+use std::fs;
+use std::sync::atomic::AtomicBool;
+
+use fastlayer_store::Store;
+use fastlayer_store::index::TreeIndex;
+use fastlayer_store::tree::{TreeLayer, TreeView};
+use fastlayer_store::tree_id::tree_id;
+
+use crate::Property;
+use crate::apply::Canary;
+use crate::stored_layer::StoredLayer;
+use crate::take::Take;
+
+const MAGIC: &[u8; 8] = b"fl-tree\0";
+const ROW: usize = 112;
+/// Rows that a walk may take at most: as many as there are, for each layer of the view.
+const LAYERS: usize = 2;
+/// Largest tree that is written.
+const WRITTEN: u64 = 1 << 20;
+
+/// The reader of tree indexes. The input is an index, or its rows and heap.
+pub struct TreeIndexReader {
+    layer: StoredLayer,
+    canary: Canary,
+}
+
+impl TreeIndexReader {
+    /// A store whose layer's index can be replaced.
+    pub fn new() -> Self {
+        Self {
+            layer: StoredLayer::new(),
+            canary: Canary::new(),
+        }
+    }
+
+    /// Uses the index as the store does: a tree that is written must stay where it belongs.
+    fn write(&mut self, bytes: &[u8], index: &TreeIndex) {
+        let total = index.iter().flatten().map(|row| row.size());
+        if total.fold(0, u64::saturating_add) > WRITTEN {
+            return;
+        }
+        // An open store reads an index once.
+        let path = self.layer.store.path();
+        let store = Store::open(path, false).expect("the store");
+        let Some(diff_id) = store.layers().expect("layers").into_iter().next() else {
+            return;
+        };
+        let path = store.path().join("trees").join(diff_id.hex());
+        let _ = fs::remove_file(&path);
+        fs::write(&path, bytes).expect("a file of the store");
+        let root = self.canary.root();
+        let _ = store.write_tree(&[diff_id], &root, &AtomicBool::new(false));
+        self.canary.check();
+        let _ = fs::remove_file(&path);
+    }
+}
+
+impl Default for TreeIndexReader {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Property for TreeIndexReader {
+    fn check(&mut self, bytes: &[u8]) {
+        let mut input = Take(bytes);
+        let bytes = match input.byte() & 1 {
+            0 => input.0.to_vec(),
+            _ => assemble(&mut input),
+        };
+        let Ok(index) = TreeIndex::new(bytes.clone()) else {
+            return;
+        };
+        read_rows(&index);
+        walk(&index);
+        self.write(&bytes, &index);
+    }
+}
+
+/// An index whose header fits, with short numbers where an index has offsets.
+fn assemble(input: &mut Take<'_>) -> Vec<u8> {
+    let count = u32::from(input.byte() % 16) + 1;
+    let flags = u32::from(input.byte());
+    let mut rows = Vec::new();
+    for number in 0..count {
+        rows.extend(row(input, number));
+    }
+    let heap = input.0;
+    let mut bytes = MAGIC.to_vec();
+    for number in [1, 112, flags, count] {
+        bytes.extend(number.to_le_bytes());
+    }
+    bytes.extend((heap.len() as u64).to_le_bytes());
+    bytes.extend([0; 32]);
+    bytes.extend(rows);
+    bytes.extend(heap);
+    bytes
+}
+
+fn row(input: &mut Take<'_>, number: u32) -> Vec<u8> {
+    let mut row = Vec::with_capacity(ROW);
+    let lie = input.byte();
+    let offset = u32::from(input.byte());
+    // The root has the empty path.
+    let length = u32::from(input.byte() % 8) * number.min(1);
+    let end = number + u32::from(input.byte() % 8);
+    let hardlink = match lie & 1 {
+        0 => u32::MAX,
+        _ => u32::from(input.byte() % 8),
+    };
+    for field in [offset, length, end, hardlink] {
+        row.extend(field.to_le_bytes());
+    }
+    row.push(if number == 0 { 2 } else { input.byte() % 10 });
+    row.push(input.byte());
+    row.extend(input.short().to_le_bytes());
+    row.extend([0; 20]);
+    row.extend(u64::from(input.byte()).to_le_bytes());
+    row.extend(u64::from(input.short()).to_le_bytes());
+    row.extend([0; 8]);
+    for _ in 0..2 {
+        row.extend(u32::from(input.byte()).to_le_bytes());
+        row.extend(u32::from(input.byte() % 16).to_le_bytes());
+    }
+    row.extend([input.byte(); 32]);
+    row
+}
+
+fn read_rows(index: &TreeIndex) {
+    for row in index.iter().flatten() {
+        let _ = (row.to_entry(), row.xattrs(), row.hardlink().map(drop));
+        let _ = row.children().count();
+        if let Ok(Some(found)) = index.get(row.path()) {
+            assert_eq!(found.path(), row.path());
+        }
+    }
+}
+
+/// A walk ends, and takes no more steps than there are rows.
+fn walk(index: &TreeIndex) {
+    let layer = TreeLayer {
+        diff_id: StoredLayer::diff_id(),
+        index: index.clone(),
+    };
+    let Ok(view) = TreeView::new(vec![layer.clone(), layer]) else {
+        return;
+    };
+    let most = index.len() as usize * LAYERS + 1;
+    if let Ok(walk) = view.walk() {
+        let visits = walk.take(most + 1).take_while(Result::is_ok).count();
+        assert!(visits <= most, "more paths than rows");
+    }
+    let _ = tree_id(&view);
+    for row in index.iter().flatten() {
+        let _ = view.resolve(row.path(), true).map(drop);
+        let _ = view.get(row.path()).map(drop);
+    }
+}
