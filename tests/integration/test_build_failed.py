@@ -109,7 +109,8 @@ def test_why_each_step_ran(workshop: Workshop) -> None:
     assert [line.rpartition(": ")[2] for line in reasons()] == ["cached"] * 3
     workshop.write({"a": "2"})
     assert reasons()[1:] == [
-        "line 2: COPY a /a: ran, for the content of its inputs changed since it was built at TIME",
+        "line 2: COPY a /a: ran, for the content of its inputs changed since it was built at TIME"
+        ": a (content)",
         "line 3: RUN cat /a: ran, for what it starts from changed since it was built at TIME",
     ]
     assert reasons("--no-cache")[2] == "line 3: RUN cat /a: ran, for it was asked for"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from fastlayer.builder.plan import DEFAULT_PATH
 from fastlayer.errors import (
     BuildError,
     DockerfileError,
@@ -318,8 +319,27 @@ class TestContexts:
         ]
         assert not workshop.has(result, "/x/no")
         assert workshop.build(text, contexts=contexts).cached == 5
-        with pytest.raises(DockerfileError, match="FROM more, which --build-context makes a dir"):
-            workshop.build("FROM more\n", contexts=contexts)
+
+    def test_a_stage_that_starts_from_a_directory(
+        self, workshop: Workshop, tmp_path: Path
+    ) -> None:
+        base = tmp_path / "base"
+        (base / "etc").mkdir(parents=True)
+        (base / "etc" / "motd").write_text("hello")
+        contexts = {"base": str(base)}
+        text = "FROM Base AS one\nCOPY a /a\nFROM one\n"
+        workshop.write({"a": "1"})
+        result = workshop.build(text, contexts=contexts)
+        assert workshop.read(result, "/etc/motd") == b"hello"
+        config = workshop.config(result)
+        assert config["config"]["Env"] == [f"PATH={DEFAULT_PATH}"]
+        assert [entry["created_by"] for entry in config["history"]] == [
+            "FROM Base # buildkit",
+            "COPY a /a # buildkit",
+        ]
+        assert workshop.build(text, contexts=contexts).cached == 2
+        (base / "etc" / "motd").write_text("other")
+        assert workshop.build(text, contexts=contexts).cached == 0
 
     def test_images_in_the_place_of_others(self, workshop: Workshop, tmp_path: Path) -> None:
         layout = tmp_path / "layout.tar"

@@ -33,6 +33,7 @@ from fastlayer.builder.reporter import ReportedStep, Reporter
 from fastlayer.builder.result import StageResult, StepResult
 from fastlayer.builder.steps import file_step, run_step, workdir_step
 from fastlayer.builder.workplace import Prepared, Workplace
+from fastlayer.cache.explanation import settings
 from fastlayer.cache.index import StepRecord
 from fastlayer.cache.keys import digest
 from fastlayer.cache.policy import StepCache
@@ -223,11 +224,11 @@ class Executor:
                 self._keep(shown, step.instruction, step.place.line, cached=True)
                 return _Made(record.diff_id, record.created)
             place = digest(b"place", [(self._identity, stage.name, str(ordinal))])
-            reason = self._cache.miss_reason(prepared.parts, place) if use else None
+            reason = self._missed(step, prepared, place) if use else None
             if reason is not None:
                 shown.status(f"not cached: {reason}")
             told = self._explained(reason, place, use=use)
-            return self._make(step, chain, prepared, place, shown, told)
+            return self._make(stage, step, chain, prepared, place, shown, told)
         except FastlayerError as error:
             placed = _placed(error, step)
             shown.failed(str(placed), canceled=isinstance(error, Interrupted))
@@ -236,12 +237,16 @@ class Executor:
             shown.failed("interrupted", canceled=True)
             raise
 
+    def _missed(self, step: LayerStep, prepared: Prepared, place: str) -> str | None:
+        return self._cache.miss_reason(prepared.parts, place, step.instruction)
+
     def _is_fresh(self, stage: PlannedStage) -> bool:
         """Whether every step of a stage runs (``--no-cache-filter``)."""
         return bool(self._fresh & {stage.name, str(stage.index)})
 
     def _make(
         self,
+        stage: PlannedStage,
         step: LayerStep,
         chain: tuple[str, ...],
         prepared: Prepared,
@@ -253,6 +258,11 @@ class Executor:
             self._check()
             performed = prepared.perform()
         layer, parts = performed.layer, performed.parts
+        if isinstance(step, FileStep) and not self._is_fresh(stage):
+            changes = self._cache.copied_changes(parts, place, layer.diff_id)
+            if changes:
+                shown.status(f"changed: {changes}")
+                reason = f"{reason}: {changes}"
         made = _Made(layer.diff_id, timestamp(time.time()))
         after = (layer.diff_id,) if prepared.independent else (*chain, layer.diff_id)
         tree = self._cache.tree(after)
@@ -274,6 +284,7 @@ class Executor:
                 description=step.instruction,
                 place=place,
                 parts=parts.fingerprints(),
+                settings=settings(parts),
             ),
             after,
         )

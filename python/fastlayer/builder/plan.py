@@ -51,6 +51,9 @@ SCRATCH = "scratch"
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """``PATH`` of a stage that starts from scratch."""
 
+_Base = BaseImage | FromStage | FromContext | None
+"""What a stage starts from; ``None`` is scratch, a context the files of a directory."""
+
 FindImage = Callable[[str, Platform], BaseImage]
 """Finds an image of the store by its name; raises ImageNotFoundError."""
 
@@ -166,6 +169,8 @@ class _Planner:
         place = Place(self._dockerfile.file, stage.from_.span.first)
         base, reference = self._base(stage, place)
         state = self._start(stage, base, place)
+        if isinstance(base, FromContext):
+            state.steps.append(file_step.whole_context(base, reference, place))
         triggers = state.runtime.on_build
         if triggers:
             state.config = mutate.with_runtime(state.config, replace(state.runtime, on_build=()))
@@ -179,7 +184,7 @@ class _Planner:
         self._stages[index] = self._finish(stage, base, reference, state, place)
         return state
 
-    def _base(self, stage: Stage, place: Place) -> tuple[BaseImage | FromStage | None, str]:
+    def _base(self, stage: Stage, place: Place) -> tuple[_Base, str]:
         """What a stage starts from, and its name in full."""
         name = self._expand(stage.base, place)
         if not name:
@@ -193,11 +198,7 @@ class _Planner:
         if named is not None:
             return named, named.reference
         if plain_name(name) in self._options.directory_names:
-            raise unsupported(
-                f"FROM {name}, which --build-context makes a directory,",
-                place,
-                hint=f"start from scratch, and COPY --from={name} . /",
-            )
+            return FromContext(plain_name(name)), name
         earlier = self._stage_by_name(name, stage.index)
         if earlier is not None:
             self._stage(earlier)
@@ -215,14 +216,14 @@ class _Planner:
         text = self._expand(stage.platform, place)
         return parse_platform(text) if text else self._platform
 
-    def _start(self, stage: Stage, base: BaseImage | FromStage | None, place: Place) -> StageState:
+    def _start(self, stage: Stage, base: _Base, place: Place) -> StageState:
         platform = self._stage_platform(stage, place)
         inherited: Mapping[str, str | None] = {}
         if isinstance(base, FromStage):
             parent = self._states[base.index]
             config, inherited = parent.config, parent.scope.arguments
             platform = parent.platform
-        elif base is None:
+        elif not isinstance(base, BaseImage):
             section = RuntimeConfig(env=(f"PATH={DEFAULT_PATH}",), working_dir="/")
             config = mutate.with_runtime(empty_config(platform), section)
         else:
@@ -260,7 +261,7 @@ class _Planner:
     def _finish(
         self,
         stage: Stage,
-        base: BaseImage | FromStage | None,
+        base: _Base,
         reference: str,
         state: StageState,
         place: Place,
@@ -282,7 +283,7 @@ class _Planner:
             index=stage.index,
             name=name,
             place=place,
-            base=base,
+            base=None if isinstance(base, FromContext) else base,
             base_text=f"{_head(shown, 1, total)} FROM {reference}" if from_image else "",
             steps=tuple(steps),
             config=state.config,

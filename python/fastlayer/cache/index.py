@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import sqlite3
 import threading
@@ -25,7 +26,7 @@ BUSY_SECONDS = 30.0
 USED_PRECISION = 600.0
 """How exactly it is known when a record was used last, in seconds."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 CACHE_FILE = "cache/build.sqlite"
 """The records of a store, below its directory."""
@@ -45,6 +46,7 @@ CREATE TABLE step (
     instruction_part TEXT NOT NULL,
     inputs_part TEXT NOT NULL,
     configuration_part TEXT NOT NULL,
+    settings TEXT NOT NULL,
     recorded REAL NOT NULL,
     used REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -86,13 +88,15 @@ class StepRecord(Value, kw_only=False):
     """Which instruction of which Dockerfile it was: where a miss looks for the last record."""
     parts: Mapping[str, str]
     """Fingerprints of the key's parts: base, instruction, inputs, configuration."""
+    settings: Mapping[str, str] = {}
+    """A short hash of each setting and named input, by its name."""
     used: float = 0.0
     """When it was last used, seconds since the epoch."""
 
 
 _COLUMNS = (
     "key, input_tree, diff_id, tree, created, seconds, size, description, place, "
-    "base_part, instruction_part, inputs_part, configuration_part, used"
+    "base_part, instruction_part, inputs_part, configuration_part, settings, used"
 )
 
 
@@ -150,7 +154,8 @@ class CacheIndex:
             connection.execute(
                 "INSERT OR REPLACE INTO step (key, input_tree, diff_id, tree, created, seconds, "
                 "size, description, place, base_part, instruction_part, inputs_part, "
-                "configuration_part, recorded, used) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                "configuration_part, settings, recorded, used) "
+                "VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                 (
                     record.key,
                     record.input_tree,
@@ -165,6 +170,7 @@ class CacheIndex:
                     parts["instruction"],
                     parts["inputs"],
                     parts["configuration"],
+                    json.dumps(dict(record.settings)),
                     now,
                     now,
                 ),
@@ -332,7 +338,7 @@ def _set_aside(path: Path) -> None:
 
 def _record(row: tuple[object, ...]) -> StepRecord:
     (key, input_tree, diff_id, tree, created, seconds, size, description, place) = row[:9]
-    base, instruction, inputs, configuration, used = row[9:]
+    base, instruction, inputs, configuration, settings, used = row[9:]
     return StepRecord(
         key=str(key),
         input_tree=str(input_tree),
@@ -349,5 +355,6 @@ def _record(row: tuple[object, ...]) -> StepRecord:
             "inputs": str(inputs),
             "configuration": str(configuration),
         },
+        settings=json.loads(str(settings)),
         used=float(str(used)),
     )

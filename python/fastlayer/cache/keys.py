@@ -16,7 +16,7 @@ VERSION = b"fastlayer step key v1"
 """The domain of the hash."""
 
 
-class KeyParts(Value, kw_only=False):
+class KeyParts(Value, kw_only=False, hidden=("input_names",)):
     """What a step depends on, each part by itself so that a miss can be explained."""
 
     tree: str
@@ -27,6 +27,8 @@ class KeyParts(Value, kw_only=False):
     """Content keys of what it copies or mounts; ``None`` while they are not known."""
     configuration: tuple[str, ...]
     """Environment, user, working directory, platform, network: what the step can see."""
+    input_names: tuple[str, ...] = ()
+    """What the inputs are called when a miss is explained; no part of the key."""
 
     def key(self) -> str:
         """The cache key, as hex.

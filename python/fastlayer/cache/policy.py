@@ -12,17 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from fastlayer.cache.explanation import differing, listed, settings
 from fastlayer.cache.index import CacheIndex, StepRecord
 from fastlayer.cache.keys import KeyParts, chain_name
-
-PART_NAMES = {
-    "base": "what it starts from",
-    "instruction": "the instruction",
-    "inputs": "the content of its inputs",
-    "configuration": "its environment or settings",
-}
-"""How a miss names the part of the key that differs."""
-
 
 class MadeLayer(Protocol):
     """What the cache asks of a layer that was made."""
@@ -30,6 +22,22 @@ class MadeLayer(Protocol):
     @property
     def diff_id(self) -> str:
         """Its name."""
+
+
+class Difference(Protocol):
+    """What the cache asks of a difference of two trees."""
+
+    @property
+    def kind(self) -> str:
+        """``A``, ``C`` or ``D``."""
+
+    @property
+    def path(self) -> bytes:
+        """Where."""
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What differs, for a ``C``."""
 
 
 BUDGET_VARIABLE = "FASTLAYER_CACHE_MAX_BYTES"
@@ -64,6 +72,9 @@ class LayerSource(Protocol):
 
     def clamp_layer(self, diff_id: str, epoch: int) -> MadeLayer:
         """The layer without times after ``epoch``."""
+
+    def compare(self, before: Sequence[str], after: Sequence[str]) -> Sequence[Difference]:
+        """The differences of two trees."""
 
 
 class StepCache:
@@ -153,10 +164,20 @@ class StepCache:
         self._index.remember_clamped(diff_id, epoch, made)
         return made
 
-    def miss_reason(self, parts: KeyParts, place: str) -> str | None:
+    def miss_reason(self, parts: KeyParts, place: str, written: str) -> str | None:
         """Why a step was not found: what differs from the last record of the same instruction.
 
-        ``None`` where there is none, or none may be used.
+        Parts without inputs leave open whether those differ; :meth:`copied_changes` tells which
+        files do. ``None`` where there is no such record, or none may be used.
+
+        Parameters
+        ----------
+        parts:
+            What the step depends on.
+        place:
+            Which instruction of which Dockerfile it is.
+        written:
+            The instruction, as a record describes it.
         """
         last = self._index.last_at(place) if self.use else None
         if last is None:
@@ -164,10 +185,26 @@ class StepCache:
         now = parts.fingerprints()
         if parts.inputs is None:
             del now["inputs"]
-        changed = [PART_NAMES[part] for part in now if now[part] != last.parts[part]]
-        if changed:
-            return f"{', '.join(changed)} changed"
-        return "its layer is no longer in the store"
+        changed = [part for part in now if now[part] != last.parts[part]]
+        if not changed:
+            return "its layer is no longer in the store"
+        return f"{'; '.join(_told(changed, parts, last, written))} changed"
+
+    def copied_changes(self, parts: KeyParts, place: str, diff_id: str) -> str:
+        """Which files a step copies otherwise than when it last ran, and in what they differ.
+
+        Empty where nothing can be said: the inputs are the same, or the layer of then is gone.
+        """
+        last = self._index.last_at(place) if self.use else None
+        if last is None or parts.input_names or not parts.inputs:
+            return ""
+        inputs = parts.fingerprints()["inputs"]
+        if inputs == last.parts["inputs"] or self._store.layer(last.diff_id) is None:
+            return ""
+        found = self._store.compare([last.diff_id], [diff_id])
+        # A time alone is no reason to run again; a directory's differs with what is in it.
+        told = [_difference(one) for one in found if one.reasons != ("time",)]
+        return listed([one for one in told if one])
 
     def last_built(self, place: str) -> str | None:
         """When the instruction was last built, RFC 3339; ``None`` where it never was."""
@@ -182,3 +219,33 @@ class StepCache:
         with self._lock:
             self._used_keys.append(record.key)
         return record
+
+
+def _told(changed: list[str], parts: KeyParts, last: StepRecord, written: str) -> list[str]:
+    """How a miss names the parts of the key that differ."""
+    told = []
+    now, then = settings(parts), last.settings
+    names = differing(now, then)
+    if "base" in changed:
+        told.append("what it starts from")
+    if "instruction" in changed:
+        same = last.description == written
+        expanded = "the instruction, as its variables expand,"
+        told.append(expanded if same else f"the instruction, which was {last.description!r},")
+    mounted = [name for name in names if name in parts.input_names]
+    if "inputs" in changed:
+        told.append(listed(mounted) or "the content of its inputs")
+    if "configuration" in changed:
+        told.append(listed([name for name in names if name not in mounted]) or "its settings")
+    return told
+
+
+def _difference(one: Difference) -> str:
+    path = one.path.decode("utf-8", "replace")
+    match one.kind:
+        case "A":
+            return f"{path} (new)"
+        case "D":
+            return f"{path} (gone)"
+    reasons = [reason for reason in one.reasons if reason != "time"]
+    return f"{path} ({', '.join(reasons)})" if reasons else ""

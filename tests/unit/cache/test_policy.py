@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from fastlayer.cache.explanation import settings
 from fastlayer.cache.index import StepRecord
 from fastlayer.cache.keys import KeyParts
 from fastlayer.cache.policy import StepCache
@@ -18,6 +19,14 @@ class Clamped(NamedTuple):
     """Stands for what is known of a layer."""
 
     diff_id: str
+
+
+class Changed(NamedTuple):
+    """Stands for a difference of two trees."""
+
+    kind: str
+    path: bytes
+    reasons: tuple[str, ...] = ()
 
 
 class Layers:
@@ -34,6 +43,15 @@ class Layers:
     def tree_id(self, chain: Sequence[str]) -> str:
         self.hashed += 1
         return "tree of " + ",".join(chain)
+
+    def compare(self, before: Sequence[str], after: Sequence[str]) -> list[Changed]:
+        assert (before, after) == (["d1"], ["d2"])
+        return [
+            Changed("C", b"a", ("content", "time")),
+            Changed("C", b"", ("time",)),
+            Changed("A", b"b"),
+            Changed("D", b"c"),
+        ]
 
     def clamp_layer(self, diff_id: str, epoch: int) -> Clamped:
         self.clamped += 1
@@ -59,6 +77,7 @@ def record(parts: KeyParts, diff_id: str, tree: str = "t1") -> StepRecord:
         description="RUN make",
         place="p",
         parts=parts.fingerprints(),
+        settings=settings(parts),
     )
 
 
@@ -73,7 +92,7 @@ def test_without_a_record_of_the_instruction_no_inputs_can_match(path: Path) -> 
     assert not cache.may_match(KeyParts(unread.tree, ("RUN", "other"), None, ()))
     assert not StepCache(Layers("d1"), path, use=False).may_match(unread)
     elsewhere = KeyParts("other", unread.instruction, None, unread.configuration)
-    assert cache.miss_reason(elsewhere, "p") == "what it starts from changed"
+    assert cache.miss_reason(elsewhere, "p", "RUN make") == "what it starts from changed"
     with pytest.raises(ValueError, match="inputs"):
         unread.key()
 
@@ -83,7 +102,7 @@ def test_found_only_while_the_layer_is_there(path: Path) -> None:
     cache = StepCache(layers, path)
     cache.record(record(PARTS, "d1"), ["d1"])
     assert cache.lookup(PARTS) is not None
-    assert cache.miss_reason(PARTS, "p") == "its layer is no longer in the store"
+    assert cache.miss_reason(PARTS, "p", "RUN make") == "its layer is no longer in the store"
     layers.diff_ids.clear()
     assert cache.lookup(PARTS) is None
 
@@ -94,7 +113,7 @@ def test_no_cache_looks_at_nothing_and_records(path: Path) -> None:
     cache.record(record(PARTS, "d1"), ["d1"])
     assert cache.lookup(PARTS) is None
     assert cache.same_result(PARTS, "t1") is None
-    assert cache.miss_reason(PARTS, "p") is None
+    assert cache.miss_reason(PARTS, "p", "RUN make") is None
     cache.close()
     assert StepCache(layers, path).lookup(PARTS) is not None
 
@@ -133,19 +152,30 @@ def test_strict_mode_goes_by_layers(path: Path) -> None:
     ("change", "reason"),
     [
         ({"tree": "t9"}, "what it starts from changed"),
-        ({"instruction": ("RUN", "x")}, "the instruction changed"),
+        (
+            {"instruction": ("RUN", "x")},
+            "the instruction, as its variables expand, changed",
+        ),
         ({"inputs": ("z",)}, "the content of its inputs changed"),
         (
+            {"inputs": ("z",), "input_names": ("what is mounted at /m",)},
+            "what is mounted at /m changed",
+        ),
+        (
             {"inputs": ("z",), "configuration": ()},
-            "the content of its inputs, its environment or settings changed",
+            "the content of its inputs; the variable A changed",
+        ),
+        (
+            {"configuration": ("env A=1", "user 1", "bind /m True file", "env B=", "env C=")},
+            "the bind mount of /m, the user, the variable B and 1 more changed",
         ),
     ],
 )
 def test_reasons_of_a_miss(path: Path, change: dict[str, object], reason: str) -> None:
     cache = StepCache(Layers("d1"), path)
-    assert cache.miss_reason(PARTS, "p") is None
+    assert cache.miss_reason(PARTS, "p", "RUN make") is None
     cache.record(record(PARTS, "d1"), ["d1"])
-    assert cache.miss_reason(PARTS.replace(**change), "p") == reason
+    assert cache.miss_reason(PARTS.replace(**change), "p", "RUN make") == reason
 
 
 def test_a_layer_is_clamped_once_for_each_time(path: Path) -> None:
@@ -157,3 +187,20 @@ def test_a_layer_is_clamped_once_for_each_time(path: Path) -> None:
     layers.diff_ids.discard("d1 at 5")
     assert StepCache(layers, path).clamp("d1", 5) == "d1 at 5"
     assert layers.clamped == 3
+
+
+def test_a_changed_instruction_is_told_with_what_it_was(path: Path) -> None:
+    cache = StepCache(Layers("d1"), path)
+    cache.record(record(PARTS, "d1"), ["d1"])
+    changed = PARTS.replace(instruction=("RUN", "x"))
+    reason = cache.miss_reason(changed, "p", "RUN x")
+    assert reason == "the instruction, which was 'RUN make', changed"
+
+
+def test_the_files_that_are_copied_otherwise_are_named(path: Path) -> None:
+    cache = StepCache(Layers("d1"), path)
+    assert cache.copied_changes(PARTS, "p", "d2") == ""
+    cache.record(record(PARTS, "d1"), ["d1"])
+    assert cache.copied_changes(PARTS, "p", "d2") == ""
+    changed = PARTS.replace(inputs=("z",))
+    assert cache.copied_changes(changed, "p", "d2") == "a (content), b (new), c (gone)"

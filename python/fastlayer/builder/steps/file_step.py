@@ -74,6 +74,20 @@ def plan(instruction: Copy | Add, written: str, state: StageState, place: Place)
     )
 
 
+def whole_context(origin: FromContext, name: str, place: Place) -> FileStep:
+    """The step of a FROM whose name ``--build-context`` makes a directory: all its files."""
+    return FileStep(
+        place=place,
+        instruction=f"FROM {name}",
+        name=f"FROM {name}",
+        created_by=f"FROM {name} # buildkit",
+        sources=(".",),
+        contents=(),
+        destination="/",
+        origin=origin,
+    )
+
+
 def prepare(
     step: FileStep,
     chain: tuple[str, ...],

@@ -40,15 +40,18 @@ _SCRIPT_MODE = 0o755
 
 def mount_parts(
     mounts: Sequence[PlannedMount], workplace: Workplace
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What mounts add to a key: the content of their inputs, and what they look like inside."""
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """What mounts add to a key: the content of their inputs with what to call each, and what they
+    look like inside."""
     inputs = []
+    names = []
     specifications = []
     for planned in mounts:
         mount, target = planned.mount, planned.target
         if isinstance(mount, BindMount | CacheMount) and planned.origin is not None:
             operation = _operation(planned.origin, mount.source, workplace)
             inputs.append(workplace.store.copy_key(operation))
+            names.append(f"what is mounted at {target}")
         match mount:
             case BindMount():
                 kind = _is_file(planned.origin or FromContext(), mount.source, workplace)
@@ -65,7 +68,7 @@ def mount_parts(
                 given = mount.id in workplace.agents
                 owner = f"{mount.mode} {mount.uid} {mount.gid}"
                 specifications.append(f"ssh {mount.id} {target} {owner} {given}")
-    return tuple(inputs), tuple(specifications)
+    return tuple(inputs), tuple(names), tuple(specifications)
 
 
 class MountSet:

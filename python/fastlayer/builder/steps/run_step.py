@@ -111,14 +111,16 @@ def prepare(
 ) -> Prepared:
     """Key the step on a chain whose tree id is ``tree``; ``output`` gets what it writes."""
     inputs: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     specifications: tuple[str, ...] = ()
     if step.mounts:
         from fastlayer.builder.steps.run_mounts import mount_parts
 
-        inputs, specifications = mount_parts(step.mounts, workplace)
+        inputs, names, specifications = mount_parts(step.mounts, workplace)
     instruction: tuple[str, ...] = ("RUN", *step.arguments)
     if step.script is not None:
         inputs = (*inputs, step.script.content.decode("utf-8", "surrogateescape"))
+        names = (*names, "the script")
     network = "host" if step.network == "default" else step.network
     configuration = (
         *(f"env {name}={value}" for name, value in sorted(step.environment)),
@@ -130,7 +132,7 @@ def prepare(
         *specifications,
         *workplace.run_settings.key_parts(),
     )
-    parts = KeyParts(tree, instruction, inputs, configuration)
+    parts = KeyParts(tree, instruction, inputs, configuration, names)
     return Prepared(parts, lambda: Performed(_perform(step, chain, workplace, output), parts))
 
 
