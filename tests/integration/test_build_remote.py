@@ -320,9 +320,7 @@ class TestContexts:
         assert not workshop.has(result, "/x/no")
         assert workshop.build(text, contexts=contexts).cached == 5
 
-    def test_a_stage_that_starts_from_a_directory(
-        self, workshop: Workshop, tmp_path: Path
-    ) -> None:
+    def test_a_stage_that_starts_from_a_directory(self, workshop: Workshop, tmp_path: Path) -> None:
         base = tmp_path / "base"
         (base / "etc").mkdir(parents=True)
         (base / "etc" / "motd").write_text("hello")

@@ -16,6 +16,7 @@ from fastlayer.cache.explanation import differing, listed, settings
 from fastlayer.cache.index import CacheIndex, StepRecord
 from fastlayer.cache.keys import KeyParts, chain_name
 
+
 class MadeLayer(Protocol):
     """What the cache asks of a layer that was made."""
 
