@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import socketserver
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from fastlayer.builder.key_agent import agent_sockets
 from fastlayer.builder.ssh_agent import AgentSocket
-from fastlayer.errors import BuildError, DockerfileError
+from fastlayer.errors import BuildError, DockerfileError, UsageError
 
 from tests.support.ways import without
 
@@ -105,10 +108,42 @@ def test_an_agent_that_is_not_given(workshop: Workshop, agent: str) -> None:
 
 
 def test_an_agent_that_is_gone(workshop: Workshop, tmp_path: Path) -> None:
-    with pytest.raises(BuildError, match=r"Dockerfile:2: the SSH agent at .*/gone does not answer"):
-        workshop.build(
-            "FROM busybox\nRUN --mount=type=ssh true\n", ssh={"default": str(tmp_path / "gone")}
-        )
+    text = "FROM busybox\nRUN --mount=type=ssh true\n"
+    path = tmp_path / "agent"
+    with pytest.raises(UsageError, match="agent: No such file or directory"):
+        workshop.build(text, ssh={"default": str(path)})
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(path))
+    with pytest.raises(BuildError, match=r"Dockerfile:2: the SSH agent .*/agent does not answer"):
+        workshop.build(text, ssh={"default": str(path)})
+
+
+def test_a_key_that_no_agent_holds(workshop: Workshop, tmp_path: Path) -> None:
+    public = {}
+    for name, phrase in (("plain", ""), ("other", ""), ("locked", "secret")):
+        file = str(tmp_path / name)
+        words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", phrase, "-C", "", "-f", file]
+        subprocess.run(words, check=True)
+        public[name] = (tmp_path / f"{name}.pub").read_text().split()[1]
+    text = "FROM busybox\nRUN --mount=type=ssh true\n"
+    keys = f"{tmp_path / 'plain'},{tmp_path / 'other'}"
+    with agent_sockets({"default": keys}) as sockets:
+        environment = {"SSH_AUTH_SOCK": sockets["default"], "PATH": os.environ["PATH"]}
+        held = subprocess.run(["ssh-add", "-L"], env=environment, capture_output=True, check=True)
+        assert [line.split()[1] for line in held.stdout.decode().splitlines()] == [
+            public["plain"],
+            public["other"],
+        ]
+    assert not Path(sockets["default"]).exists()
+    os.chmod(tmp_path / "plain", 0o644)
+    command = workshop.command()
+    (workshop.context / "Dockerfile").write_text(text)
+    command.run("build", "-q", "--ssh", f"default={keys}", workshop.context)
+    for name, message in (("locked", "locked cannot be used"), ("plain.pub", "cannot be used")):
+        with pytest.raises(BuildError, match=message):
+            workshop.build(text, ssh={"default": str(tmp_path / name)})
+    with pytest.raises(UsageError, match="neither the socket of an agent nor a private key"):
+        workshop.build(text, ssh={"default": str(tmp_path)})
 
 
 @without("chroot")

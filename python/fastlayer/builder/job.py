@@ -76,7 +76,8 @@ class BuildArguments(TypedDict, total=False):
     secrets: Mapping[str, bytes]
     """Contents of ``RUN --mount=type=secret``, by id."""
     ssh: Mapping[str, str]
-    """Sockets of SSH agents for ``RUN --mount=type=ssh``, by id."""
+    """For ``RUN --mount=type=ssh``, by id: the socket of an SSH agent, or the files of private keys
+    with commas between them."""
     allow: Collection[str]
     """What the Dockerfile may ask for: ``security.insecure``."""
     run: RunSettings
@@ -203,10 +204,14 @@ def _opened(
         check_directory(os.fspath(context))
     opened = store if store is not None else Store()
     reporter = Reporter(progress if progress is not None else QuietRenderer())
-    with (
-        RemoteFiles(opened, options.agents) as remote,
-        opened.lease(),  # until the ref is written nothing else names the layers
-    ):
+    with contextlib.ExitStack() as stack:
+        if options.agents:
+            from fastlayer.builder.key_agent import agent_sockets
+
+            options = options.replace(agents=stack.enter_context(agent_sockets(options.agents)))
+        remote = stack.enter_context(RemoteFiles(opened, options.agents))
+        # Until the ref is written nothing else names the layers.
+        stack.enter_context(opened.lease())
         place = find_context(context, remote, tell=lambda text: reporter.step(text).done())
         text = find_dockerfile(place, arguments.get("dockerfile"))
         work = _Build(opened, options, reporter, remote, place, text)

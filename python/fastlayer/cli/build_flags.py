@@ -120,7 +120,7 @@ _OPTIONS = (
     _several("--label", "labels", "K=V", "Label of the image."),
     _several("--annotation", "annotations", "K=V", "Annotation of the manifest (-o type=oci)."),
     _several("--secret", "secrets", "id=…,src=FILE|env=NAME", "A secret."),
-    _several("--ssh", "ssh", "ID[=SOCKET]", "An SSH agent for RUN --mount=type=ssh."),
+    _several("--ssh", "ssh", "ID[=SOCKET|KEY,…]", "An SSH agent for RUN --mount=type=ssh."),
     _several("--allow", "allow", "ENTITLEMENT", "Allow security.insecure."),
     _several("--add-host", "hosts", "NAME:IP", "A host of RUN."),
     click.option("--shm-size", metavar="SIZE", help="Size of /dev/shm in RUN."),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping, Sequence
 
 from fastlayer.errors import UsageError
@@ -54,29 +53,25 @@ def read_secrets(texts: Sequence[str]) -> dict[str, bytes]:
 
 
 def read_agents(texts: Sequence[str]) -> dict[str, str]:
-    """Sockets of SSH agents by id; an id alone is the agent of ``$SSH_AUTH_SOCK``."""
+    """Sockets of SSH agents, or private keys, by id; an id alone is ``$SSH_AUTH_SOCK``'s agent."""
     found = {}
     for text in texts:
-        identity, equals, path = text.partition("=")
+        identity, equals, paths = text.partition("=")
         if not identity:
-            raise UsageError(f"--ssh {text} has no id", hint="write default, or ID=SOCKET")
+            raise UsageError(f"--ssh {text} has no id", hint="write default, ID=SOCKET or ID=KEY")
         if not equals:
-            path = os.environ.get("SSH_AUTH_SOCK", "")
-            if not path:
+            paths = os.environ.get("SSH_AUTH_SOCK", "")
+            if not paths:
                 raise UsageError(
                     f"--ssh {text}: there is no agent: SSH_AUTH_SOCK is not set",
                     hint="start one with: eval $(ssh-agent) && ssh-add",
                 )
-        try:
-            is_socket = stat.S_ISSOCK(os.stat(path).st_mode)
-        except OSError as error:
-            raise UsageError(f"--ssh {text}: {path}: {error.strerror}") from error
-        if not is_socket:
-            raise UsageError(
-                f"--ssh {text}: {path} is not the socket of an agent",
-                hint=f"add a key to an agent with: ssh-add {path}",
-            )
-        found[identity] = os.path.abspath(path)
+        for path in paths.split(","):
+            try:
+                os.stat(path)
+            except OSError as error:
+                raise UsageError(f"--ssh {text}: {path}: {error.strerror}") from error
+        found[identity] = ",".join(os.path.abspath(path) for path in paths.split(","))
     return found
 
 

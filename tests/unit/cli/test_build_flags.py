@@ -49,7 +49,7 @@ def test_short_forms_are_refused_by_the_long_name(capsys: pytest.CaptureFixture[
         (("--annotation", "index:a=b", "."), "an annotation of the index is not supported"),
         (("--allow", "device", "."), "--allow device is not supported"),
         (("--ssh", "default=/nowhere", "."), "/nowhere: No such file or directory"),
-        (("--ssh", "default=/etc/passwd", "."), "/etc/passwd is not the socket of an agent"),
+        (("--ssh", "default=/etc/passwd,/nowhere", "."), "/nowhere: No such file or directory"),
         (("--build-context", "x", "."), "--build-context x is not understood"),
         (("--build-arg", "=x", "."), "'=x' has no name in front of the ="),
     ],
