@@ -3,9 +3,9 @@
 # Where it cannot (not root, not Debian) it says what is missing; in CI that is an error.
 set -euo pipefail
 
-programs="debootstrap runc skopeo umoci buildah podman dockerd busybox mkfs.xfs mkfs.exfat mount.exfat-fuse pigz b3sum zstd xz bzip2 getfattr setfacl setcap curl git"
+programs="debootstrap runc skopeo umoci buildah podman dockerd busybox mkfs.xfs mkfs.exfat mount.exfat-fuse pigz b3sum zstd xz bzip2 getfattr setfacl setcap curl git ssh-agent"
 packages="build-essential python3-venv debootstrap runc skopeo umoci buildah podman docker.io busybox-static
-  xfsprogs e2fsprogs exfatprogs exfat-fuse pigz b3sum zstd xz-utils bzip2 attr acl libcap2-bin uidmap curl git ca-certificates"
+  xfsprogs e2fsprogs exfatprogs exfat-fuse pigz b3sum zstd xz-utils bzip2 attr acl libcap2-bin uidmap curl git openssh-client ca-certificates"
 
 missing() {
   for program in $programs; do command -v "$program" >/dev/null || printf '%s ' "$program"; done
