@@ -57,12 +57,13 @@ class Reporter:
             self._warnings.append(f"{file}:{line}: {text}" if line else f"{file}: {text}")
             self._renderer.event(BuildWarning(text, file, line))
 
-    def finish(self, image_id: str | None, seconds: float) -> None:
-        """Tell that the build is done."""
+    def finish(self, image_id: str | None, content_size: int, seconds: float) -> None:
+        """Tell that the build is done; ``content_size`` is the result's, bytes of file contents."""
         with self._lock:
             cached = sum(result.cached for result in self._results)
             ran = len(self._results) - cached
-            self._renderer.event(BuildFinished(image_id, cached, ran, seconds, self._added))
+            shared = max(0, content_size - self._added)
+            self._renderer.event(BuildFinished(image_id, cached, ran, seconds, self._added, shared))
 
     def results(self) -> tuple[StepResult, ...]:
         """The steps that ended so far."""

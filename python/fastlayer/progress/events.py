@@ -81,6 +81,9 @@ class BuildFinished(Value, kw_only=False):
     """Steps that ran."""
     seconds: float
     added_bytes: int
+    """What the build added to the store."""
+    shared_bytes: int
+    """What the result has in common with what was in the store before: the rest of its content."""
 
 
 Event = StepStarted | StepOutput | StepStatus | StepFinished | BuildWarning | BuildFinished

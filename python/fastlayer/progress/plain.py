@@ -178,5 +178,6 @@ def _summary(event: BuildFinished) -> str:
     steps = event.cached + event.ran
     return (
         f"{steps} step{'' if steps == 1 else 's'}: {event.cached} cached, {event.ran} ran; "
-        f"{event.seconds:.1f}s, {human_size(event.added_bytes)} added"
+        f"{event.seconds:.1f}s, {human_size(event.added_bytes)} added, "
+        f"{human_size(event.shared_bytes)} shared"
     )

@@ -117,4 +117,5 @@ def _result(event: BuildFinished) -> dict[str, object]:
         "ran": event.ran,
         "seconds": round(event.seconds, 3),
         "added_bytes": event.added_bytes,
+        "shared_bytes": event.shared_bytes,
     }

@@ -84,7 +84,8 @@ class TtyRenderer:
                 self._live.console.print(
                     Text(
                         f"[+] built in {event.seconds:.1f}s: {event.cached} cached, "
-                        f"{event.ran} ran, {human_size(event.added_bytes)} added",
+                        f"{event.ran} ran, {human_size(event.added_bytes)} added, "
+                        f"{human_size(event.shared_bytes)} shared",
                         style="blue",
                     )
                 )

@@ -49,13 +49,13 @@ def test_the_live_display_ends_with_a_line_a_step() -> None:
     shown.event(StepStarted(2, "[2/2] RUN false", 1.0))
     shown.event(StepOutput(2, 2, b"what went wrong\n", 1.0))
     shown.event(StepFinished(2, 2.0, 1.0, error="exit code 1"))
-    shown.event(BuildFinished("sha256:1", 0, 1, 2.0, 0))
+    shown.event(BuildFinished("sha256:1", 0, 1, 2.0, 0, 3))
     shown.close()
     text = stream.getvalue()
     assert " => [1/2] RUN make" in text
     assert " => ERROR [2/2] RUN false" in text
     assert "    what went wrong" in text
-    assert "[+] built in 2.0s: 0 cached, 1 ran, 0B added" in text
+    assert "[+] built in 2.0s: 0 cached, 1 ran, 0B added, 3B shared" in text
 
 
 def test_rich_is_imported_by_the_live_display_only() -> None:

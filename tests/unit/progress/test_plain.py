@@ -34,7 +34,7 @@ def test_steps_one_after_the_other() -> None:
         StepOutput(2, 1, b"o\n", 1.5),
         StepOutput(2, 2, b"oops\r\n", 1.75),
         StepFinished(2, 2.0, 1.04, added_bytes=10),
-        BuildFinished("sha256:1", 1, 1, 2.04, 1_270_000_000),
+        BuildFinished("sha256:1", 1, 1, 2.04, 1_270_000_000, 128_000_000),
     )
     assert text == (
         "#1 [1/2] FROM docker.io/library/debian:bookworm\n"
@@ -46,7 +46,7 @@ def test_steps_one_after_the_other() -> None:
         "#2 0.750 oops\n"
         "#2 DONE 1.0s\n"
         "\n"
-        "2 steps: 1 cached, 1 ran; 2.0s, 1.27GB added\n"
+        "2 steps: 1 cached, 1 ran; 2.0s, 1.27GB added, 128MB shared\n"
     )
 
 

@@ -82,7 +82,7 @@ def test_inputs_error_warning_and_result() -> None:
         StepStarted(2, "b", 0.0, inputs=(1,)),
         StepFinished(2, 1.0, 1.0, error="exit code 1"),
         BuildWarning("careful", "Dockerfile", 7),
-        BuildFinished("sha256:1", 1, 2, 3.14159, 5),
+        BuildFinished("sha256:1", 1, 2, 3.14159, 5, 7),
     )
     digest = first["vertexes"][0]["digest"]
     assert second["vertexes"][0]["inputs"] == [digest]
@@ -97,5 +97,6 @@ def test_inputs_error_warning_and_result() -> None:
             "ran": 2,
             "seconds": 3.142,
             "added_bytes": 5,
+            "shared_bytes": 7,
         }
     }
