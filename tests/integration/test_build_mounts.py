@@ -74,6 +74,20 @@ def test_a_cache_mount_stays_between_builds_and_out_of_the_layer(workshop: Works
     assert workshop.read(filled, "/kept") == b"group\npasswd\n"
 
 
+def test_caches_of_other_namespaces_are_other_caches(workshop: Workshop) -> None:
+    text = "FROM busybox\nRUN --mount=type=cache,target=/c ls /c > /seen && touch /c/{}\n"
+    for name, namespace, seen in (
+        ("a", "one", b""),
+        ("b", "two", b""),
+        ("c", "one", b"a\n"),
+        ("d", "", b""),
+    ):
+        given = {"BUILDKIT_CACHE_MOUNT_NS": namespace}
+        result = workshop.build(text.format(name), build_args=given)
+        assert workshop.read(result, "/seen") == seen
+        assert not result.warnings
+
+
 def test_caches_of_other_owners_are_other_caches(workshop: Workshop) -> None:
     mount = "RUN --mount=type=cache,target=/c"
     result = workshop.build(

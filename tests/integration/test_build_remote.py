@@ -294,6 +294,11 @@ class TestContexts:
         for url in (hub, f"file://{bare}"):
             result = workshop.command().text("build", "-q", url)
             assert workshop.command().text("cat", f"{result}:/x/README") == "first"
+            kept = ("--build-arg", "BUILDKIT_CONTEXT_KEEP_GIT_DIR=1")
+            for flags, there in (((), False), (kept, True)):
+                result = workshop.command().text("build", "-q", *flags, url)
+                listed = workshop.command().text("ls", f"{result}:/x")
+                assert (".git" in listed.split()) == there
         done = workshop.command().run("build", f"{hub}#main:sub", check=False)
         assert "image docker.io/library/x:latest is not in the store" in done.stderr.decode()
 

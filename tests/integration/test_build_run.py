@@ -156,6 +156,14 @@ def test_hosts_and_limits(workshop: Workshop) -> None:
     assert run_cached(workshop.build(text)) == [False]
 
 
+@without("chroot")  # which has the machine's
+def test_the_name_of_the_host(workshop: Workshop) -> None:
+    text = "FROM busybox\nRUN hostname > /name\n"
+    assert workshop.read(workshop.build(text), "/name") == b"buildkitsandbox\n"
+    given = {"BUILDKIT_SANDBOX_HOSTNAME": "other"}
+    assert workshop.read(workshop.build(text, build_args=given), "/name") == b"other\n"
+
+
 def test_early_cut_off(workshop: Workshop) -> None:
     """A RUN that ran again and gave the same tree leaves what follows cached, and the id too."""
     text = (

@@ -26,6 +26,7 @@ from fastlayer.builder.plan import make_plan
 from fastlayer.builder.remote_files import RemoteFiles
 from fastlayer.builder.reporter import Reporter
 from fastlayer.builder.result import BuildResult, CheckReport, StageResult
+from fastlayer.builder.scope import HOSTNAME_ARGUMENT, KEEP_GIT_ARGUMENT
 from fastlayer.cache.index import CACHE_FILE, CacheIndex
 from fastlayer.cache.policy import StepCache, cache_budget
 from fastlayer.dockerfile import Dockerfile, parse
@@ -212,7 +213,12 @@ def _opened(
         remote = stack.enter_context(RemoteFiles(opened, options.agents))
         # Until the ref is written nothing else names the layers.
         stack.enter_context(opened.lease())
-        place = find_context(context, remote, tell=lambda text: reporter.step(text).done())
+        place = find_context(
+            context,
+            remote,
+            tell=lambda text: reporter.step(text).done(),
+            keep_git=options.build_args.get(KEEP_GIT_ARGUMENT, "") in {"1", "true"},
+        )
         text = find_dockerfile(place, arguments.get("dockerfile"))
         work = _Build(opened, options, reporter, remote, place, text)
         try:
@@ -444,7 +450,7 @@ def _options(arguments: BuildArguments) -> BuildOptions:
         build_args[EPOCH_ARGUMENT] = str(epoch)
     if build_args.get(EPOCH_ARGUMENT):
         epoch = parse_epoch(build_args[EPOCH_ARGUMENT])
-    secrets = arguments.get("secrets", {})
+    secrets, run = arguments.get("secrets", {}), arguments.get("run", RunSettings())
     return BuildOptions(
         tags=(tags,) if isinstance(tags, str) else tuple(tags),
         build_args=build_args,
@@ -457,7 +463,9 @@ def _options(arguments: BuildArguments) -> BuildOptions:
         secrets={name: Secret(name, content) for name, content in secrets.items()},
         agents=dict(arguments.get("ssh", {})),
         allowed=frozenset(arguments.get("allow", ())),
-        run=arguments.get("run", RunSettings()),
+        run=run.replace(hostname=build_args[HOSTNAME_ARGUMENT])
+        if build_args.get(HOSTNAME_ARGUMENT)
+        else run,
         source_date_epoch=epoch,
         squash=arguments.get("squash", False),
         no_cache_stages=frozenset(name.lower() for name in arguments.get("no_cache_filter", ())),

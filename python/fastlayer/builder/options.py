@@ -38,13 +38,16 @@ class RunSettings(Value, kw_only=False):
     shm_size: int | None = None
     """Bytes of ``/dev/shm``; ``None`` is the default."""
     ulimits: tuple[Ulimit, ...] = ()
+    hostname: str = ""
+    """The host's name; empty is the default."""
 
     def key_parts(self) -> tuple[str, ...]:
         """What of it a step can see, for its cache key."""
         hosts = tuple(f"host {name} {address}" for name, address in self.extra_hosts)
         limits = tuple(f"ulimit {one.name} {one.soft} {one.hard}" for one in self.ulimits)
         shm = () if self.shm_size is None else (f"shm {self.shm_size}",)
-        return (*hosts, *limits, *shm)
+        name = (f"hostname {self.hostname}",) if self.hostname else ()
+        return (*hosts, *limits, *shm, *name)
 
 
 class BuildOptions(Value):

@@ -40,7 +40,13 @@ class ContextPlace(Value, kw_only=False):
     """Whether it is no directory of the user's: then a Dockerfile's path is one inside of it."""
 
 
-def find_context(given: Given, remote: RemoteFiles, *, tell: Callable[[str], None]) -> ContextPlace:
+def find_context(
+    given: Given,
+    remote: RemoteFiles,
+    *,
+    tell: Callable[[str], None],
+    keep_git: bool = False,
+) -> ContextPlace:
     """Make a context's directory.
 
     Parameters
@@ -51,6 +57,8 @@ def find_context(given: Given, remote: RemoteFiles, *, tell: Callable[[str], Non
         The build's files of the network.
     tell:
         Called with what is done, before something that takes long.
+    keep_git:
+        Whether a repository keeps its ``.git``.
 
     Raises
     ------
@@ -65,7 +73,7 @@ def find_context(given: Given, remote: RemoteFiles, *, tell: Callable[[str], Non
         return ContextPlace(None, "")
     if isinstance(given, str | os.PathLike):
         text = os.fspath(given)
-        return _named(text, remote, tell)
+        return _named(text, remote, tell, keep_git)
     return _stream(given, remote)
 
 
@@ -111,7 +119,9 @@ def _inside(root: str, path: str) -> DockerfileText:
     return read_dockerfile(root, real).replace(name=path)
 
 
-def _named(text: str, remote: RemoteFiles, tell: Callable[[str], None]) -> ContextPlace:
+def _named(
+    text: str, remote: RemoteFiles, tell: Callable[[str], None], keep_git: bool
+) -> ContextPlace:
     if not is_remote(text):
         root = check_directory(text)
         return ContextPlace(root, root)
@@ -120,7 +130,7 @@ def _named(text: str, remote: RemoteFiles, tell: Callable[[str], None]) -> Conte
     git = parse_git(text)
     if git is not None:
         tell(f"[internal] load git source {text}")
-        return ContextPlace(str(remote.tree(git, keep_git=False)), text, is_foreign=True)
+        return ContextPlace(str(remote.tree(git, keep_git=keep_git)), text, is_foreign=True)
     tell(f"[internal] load remote build context {text}")
     path = remote.content(text, remote.web_file(text))
     return _archive_or_dockerfile(path, text, remote)

@@ -18,7 +18,22 @@ PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"
 PROXIES = frozenset({*PROXY_NAMES, *(name.lower() for name in PROXY_NAMES)})
 """Build arguments that need no ARG."""
 
-SETTINGS = frozenset({"SOURCE_DATE_EPOCH", "BUILDKIT_DOCKERFILE_CHECK"})
+KEEP_GIT_ARGUMENT = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
+"""Whether a context that is a repository keeps its ``.git``."""
+CACHE_NAMESPACE_ARGUMENT = "BUILDKIT_CACHE_MOUNT_NS"
+"""Parts the cache mounts of builds that give different ones."""
+HOSTNAME_ARGUMENT = "BUILDKIT_SANDBOX_HOSTNAME"
+"""The host's name as the processes of RUN see it."""
+
+SETTINGS = frozenset(
+    {
+        "SOURCE_DATE_EPOCH",
+        "BUILDKIT_DOCKERFILE_CHECK",
+        KEEP_GIT_ARGUMENT,
+        CACHE_NAMESPACE_ARGUMENT,
+        HOSTNAME_ARGUMENT,
+    }
+)
 """Build arguments that are settings of the build itself, and need no ARG either."""
 
 Expand = Callable[[Arg, Mapping[str, str]], Arg]

@@ -13,6 +13,7 @@ from fastlayer.builder.context import BuildContext
 from fastlayer.builder.graph import FromContext, FromImage, FromStage, Origin, Place
 from fastlayer.builder.options import BuildOptions
 from fastlayer.builder.remote_files import RemoteFiles
+from fastlayer.builder.scope import CACHE_NAMESPACE_ARGUMENT
 from fastlayer.cache.keys import KeyParts
 from fastlayer.errors import BuildError, ContainerError, PathNotFoundError
 from fastlayer.store import CopySource, LayerInfo, Store
@@ -77,6 +78,7 @@ class Workplace:
         self.secrets = options.secrets
         self.agents = options.agents
         self.run_settings = options.run
+        self.cache_namespace = options.build_args.get(CACHE_NAMESPACE_ARGUMENT, "")
         self._stage_chain = stage_chain
         self._runner: StepRunner | None = None
         self._closed = False

@@ -38,6 +38,9 @@ _PREFIX = "steps-"
 _USER_FILES = (b"etc/passwd", b"etc/group")
 _CHUNK = 65536
 
+DEFAULT_HOSTNAME = "buildkitsandbox"
+"""The host's name in a step, as BuildKit has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class StepSpec:
@@ -69,7 +72,7 @@ class StepSpec:
     user: str = ""
     network: str = "default"
     mounts: tuple[Mount, ...] = ()
-    hostname: str = "buildkitsandbox"
+    hostname: str = DEFAULT_HOSTNAME
     extra_hosts: tuple[tuple[str, str], ...] = ()
     shm_size: int = DEFAULT_SHM_SIZE
     ulimits: tuple[Ulimit, ...] = ()

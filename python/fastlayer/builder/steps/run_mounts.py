@@ -184,7 +184,9 @@ class MountSet:
 
     def _cache_identity(self, planned: PlannedMount, mount: CacheMount) -> str:
         """What tells one cache from another: its id, and what a new one would begin as."""
-        words = [mount.id or planned.target]
+        name = mount.id or planned.target
+        namespace = self._workplace.cache_namespace
+        words = [f"{namespace}/{name}" if namespace else name]
         start = (mount.uid or 0, mount.gid or 0, _mode_of(mount))
         if start != (0, 0, _CACHE_MODE):
             words.append("uid={} gid={} mode={:04o}".format(*start))

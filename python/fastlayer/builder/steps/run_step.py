@@ -151,7 +151,7 @@ def _perform(
 ) -> LayerInfo:
     from fastlayer.builder.steps.run_mounts import MountSet
     from fastlayer.container.mounts import DEFAULT_SHM_SIZE
-    from fastlayer.container.step import StepSpec
+    from fastlayer.container.step import DEFAULT_HOSTNAME, StepSpec
 
     runner, settings = workplace.runner(), workplace.run_settings
     with MountSet(step, chain, workplace) as mounts:
@@ -162,6 +162,7 @@ def _perform(
             cwd=step.working_directory,
             user=step.user,
             network=step.network,
+            hostname=settings.hostname or DEFAULT_HOSTNAME,
             mounts=mounts.mounts,
             extra_hosts=settings.extra_hosts,
             shm_size=DEFAULT_SHM_SIZE if settings.shm_size is None else settings.shm_size,
