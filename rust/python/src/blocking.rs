@@ -17,6 +17,9 @@ use pyo3::prelude::*;
 
 use crate::errors;
 
+/// Bytes of stack for the work: walks of trees recurse as deep as paths may be.
+const STACK: usize = 32 << 20;
+
 /// How often signals and progress are looked at.
 const POLL: Duration = Duration::from_millis(50);
 
@@ -39,12 +42,13 @@ pub fn run<T: Send>(
     let (sender, receiver) = mpsc::channel();
     thread::scope(|scope| {
         let job = &job;
-        let worker = scope.spawn(move || {
+        let worker = thread::Builder::new().stack_size(STACK);
+        let worker = worker.spawn_scoped(scope, move || {
             let result = work(job);
             // The waiter is always there: it leaves only after this thread has ended.
             let _ = sender.send(());
             result
-        });
+        })?;
         let mut receiver = receiver;
         let mut raised = None;
         loop {

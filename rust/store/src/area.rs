@@ -1,16 +1,35 @@
 //! A set of places for objects, segments, recipes and trees; a store has two of them.
 //!
 //! Objects and segments lie in 256 directories named by the first byte of their id. These are made
-//! when first needed and never removed, so their handles can be kept.
+//! when first needed and never removed, so their handles can be kept: as many as the process's limit
+//! of descriptors leaves room for.
 
+use std::ops::Deref;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicIsize, Ordering};
 
 use fastlayer_fs::{Directory, Metadata};
 use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
 
 use crate::error::{Error, Result};
 
 const PRIVATE: u32 = 0o700;
+
+/// The part of the descriptors that handles of directories may take.
+const SHARE: u64 = 4;
+
+/// How many handles may still be kept, in all stores of the process.
+fn room() -> &'static AtomicIsize {
+    static ROOM: OnceLock<AtomicIsize> = OnceLock::new();
+    ROOM.get_or_init(|| {
+        let limit = getrlimit(Resource::Nofile).current;
+        let kept = limit.map_or(isize::MAX, |limit| {
+            isize::try_from(limit / SHARE).unwrap_or(isize::MAX)
+        });
+        AtomicIsize::new(kept)
+    })
+}
 
 /// One root below which contents and recipes lie.
 #[derive(Debug)]
@@ -42,6 +61,34 @@ pub(crate) struct Fanout {
     children: Box<[OnceLock<Directory>]>,
 }
 
+/// An open directory of a [`Fanout`].
+#[derive(Debug)]
+pub(crate) enum Shard<'a> {
+    /// It stays open.
+    Kept(&'a Directory),
+    /// There is no room to keep it.
+    Own(Directory),
+}
+
+impl Deref for Shard<'_> {
+    type Target = Directory;
+
+    fn deref(&self) -> &Directory {
+        match self {
+            Self::Kept(directory) => directory,
+            Self::Own(directory) => directory,
+        }
+    }
+}
+
+impl Drop for Fanout {
+    fn drop(&mut self) {
+        let kept = self.children.iter().filter(|slot| slot.get().is_some());
+        let kept = isize::try_from(kept.count()).unwrap_or(0);
+        room().fetch_add(kept, Ordering::Relaxed);
+    }
+}
+
 impl Fanout {
     pub(crate) fn open(root: &Directory, name: &[u8]) -> Result<Self> {
         Ok(Self {
@@ -51,25 +98,40 @@ impl Fanout {
     }
 
     /// The directory in which the files whose ids begin with `first` lie, if there is one.
-    pub(crate) fn existing(&self, first: u8) -> Result<Option<&Directory>> {
-        let slot = &self.children[usize::from(first)];
-        if let Some(directory) = slot.get() {
-            return Ok(Some(directory));
+    pub(crate) fn existing(&self, first: u8) -> Result<Option<Shard<'_>>> {
+        if let Some(directory) = self.children[usize::from(first)].get() {
+            return Ok(Some(Shard::Kept(directory)));
         }
         match self.directory.open_child(&shard_name(first)) {
-            Ok(directory) => Ok(Some(slot.get_or_init(|| directory))),
+            Ok(directory) => Ok(Some(self.keep(first, directory))),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
     /// The directory for files whose ids begin with `first`, made where it is missing.
-    pub(crate) fn ensured(&self, first: u8) -> Result<&Directory> {
+    pub(crate) fn ensured(&self, first: u8) -> Result<Shard<'_>> {
         if let Some(directory) = self.existing(first)? {
             return Ok(directory);
         }
         let directory = self.directory.ensure_child(&shard_name(first), PRIVATE)?;
-        Ok(self.children[usize::from(first)].get_or_init(|| directory))
+        Ok(self.keep(first, directory))
+    }
+
+    fn keep(&self, first: u8, directory: Directory) -> Shard<'_> {
+        if room().fetch_sub(1, Ordering::Relaxed) <= 0 {
+            room().fetch_add(1, Ordering::Relaxed);
+            return Shard::Own(directory);
+        }
+        let mut is_first = false;
+        let kept = self.children[usize::from(first)].get_or_init(|| {
+            is_first = true;
+            directory
+        });
+        if !is_first {
+            room().fetch_add(1, Ordering::Relaxed);
+        }
+        Shard::Kept(kept)
     }
 
     /// Metadata of the file of `id`, if it is here.
@@ -152,9 +214,9 @@ impl Fanout {
             return Ok(());
         };
         let name = file_name(id);
-        match from.rename_noreplace(&name, into.ensured(id[0])?, &name) {
+        match from.rename_noreplace(&name, &*into.ensured(id[0])?, &name) {
             Ok(()) => Ok(()),
-            Err(error) if error.is_exists() => remove(from, &name),
+            Err(error) if error.is_exists() => remove(&from, &name),
             Err(error) if error.is_not_found() => Ok(()),
             Err(error) => Err(error.into()),
         }

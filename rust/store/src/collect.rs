@@ -374,7 +374,7 @@ impl Collection<'_> {
     fn remove_content(&mut self, place: impl Fn(&Area) -> &Fanout, id: &[u8; 32]) -> Result<()> {
         for area in [self.store.unsynced(), self.store.durable()] {
             if let Some(shard) = place(area).existing(id[0])? {
-                self.remove(shard, &file_name(id))?;
+                self.remove(&shard, &file_name(id))?;
             }
         }
         Ok(())
@@ -401,19 +401,26 @@ impl Collection<'_> {
                 remove_tree(staging, entry.name)?;
             }
         }
-        let mut places = vec![self.store.blobs()];
+        self.unfinished_in(self.store.blobs())?;
         for area in [self.store.unsynced(), self.store.durable()] {
-            places.extend([&area.recipes, &area.trees]);
+            self.unfinished_in(&area.recipes)?;
+            self.unfinished_in(&area.trees)?;
             for first in 0..=255 {
-                places.extend(area.objects.existing(first)?);
-                places.extend(area.segments.existing(first)?);
+                for fanout in [&area.objects, &area.segments] {
+                    if let Some(shard) = fanout.existing(first)? {
+                        self.unfinished_in(&shard)?;
+                    }
+                }
             }
         }
-        for place in places {
-            for entry in place.entries()?.iter() {
-                if is_unfinished(entry.name) {
-                    self.remove(place, entry.name)?;
-                }
+        Ok(())
+    }
+
+    /// Removes files that nobody finished.
+    fn unfinished_in(&mut self, place: &Directory) -> Result<()> {
+        for entry in place.entries()?.iter() {
+            if is_unfinished(entry.name) {
+                self.remove(place, entry.name)?;
             }
         }
         Ok(())

@@ -80,7 +80,7 @@ impl<'store> FrameCache<'store> {
             .write_all(&checksum(frame))
             .map_err(failed)?;
         // One that is damaged gives way.
-        file.replace(self.frames.ensured(key[0])?, &file_name(key))?;
+        file.replace(&*self.frames.ensured(key[0])?, &file_name(key))?;
         Ok(())
     }
 
@@ -161,7 +161,7 @@ impl<'store> FrameCache<'store> {
         }
         for key in &unneeded.frames {
             if let Some(shard) = self.frames.existing(key[0])? {
-                visit(shard, &file_name(key))?;
+                visit(&shard, &file_name(key))?;
             }
         }
         Ok(())

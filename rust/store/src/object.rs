@@ -230,7 +230,7 @@ impl<'store> ObjectWriter<'store> {
             let _ = fadvise(self.file.file(), 0, None, Advice::DontNeed);
         }
         let shard = store.unsynced().objects.ensured(id.as_bytes()[0])?;
-        let published = self.file.publish(shard, &file_name(id.as_bytes()))?;
+        let published = self.file.publish(&shard, &file_name(id.as_bytes()))?;
         Ok(published == Published::New)
     }
 

@@ -109,7 +109,7 @@ impl Store {
     fn drop_content(&self, place: impl Fn(&Area) -> &Fanout, id: &[u8; 32]) -> Result<()> {
         for area in [self.unsynced(), self.durable()] {
             if let Some(shard) = place(area).existing(id[0])? {
-                remove(shard, &file_name(id))?;
+                remove(&shard, &file_name(id))?;
             }
         }
         Ok(())

@@ -143,7 +143,7 @@ impl Segment {
             .write_all(&bytes)
             .map_err(|source| Error::io(format!("cannot write segment {}", self.id), source))?;
         let shard = store.unsynced().segments.ensured(id[0])?;
-        match file.publish(shard, &file_name(id))? {
+        match file.publish(&shard, &file_name(id))? {
             Published::New => Ok(bytes.len() as u64),
             Published::Exists => Ok(0),
         }

@@ -151,7 +151,7 @@ impl LayerCheckout<'_> {
             let Some(found) = shard.find_child(&name)? else {
                 continue;
             };
-            return Ok(attributes.agree_with(&found) && self.writer.link_from(path, shard, &name)?);
+            return Ok(attributes.agree_with(&found) && self.writer.link_from(path, &shard, &name)?);
         }
         Ok(false)
     }
