@@ -5,7 +5,7 @@ use fastlayer_tar::{Entry, EntryKind, path};
 
 use crate::digest::ContentId;
 use crate::index::{IndexBuilder, IndexEntry, Kind};
-use crate::sparse_content::SPARSE_LIMIT;
+use crate::sparse_content::{SPARSE_LIMIT, SPARSE_TOTAL};
 
 /// As an entry's `data_offset`: the content is not in the tar as it is, only in its object.
 pub const NO_OFFSET: u64 = u64::MAX;
@@ -83,12 +83,18 @@ fn index_entry(
     Ok(result)
 }
 
-/// Why a member can not be understood, where that shows before its content is read.
-pub(crate) fn refusal(entry: &Entry) -> Option<String> {
-    (entry.sparse.is_some() && entry.content_size() > SPARSE_LIMIT).then(|| {
-        format!(
-            "{}: a sparse file of more than {SPARSE_LIMIT} bytes",
-            crate::error::display_path(&entry.path)
-        )
-    })
+/// Why a member can not be understood, where that shows before its content is read. `expanded` is
+/// what the sparse files before it expand to together.
+pub(crate) fn refusal(entry: &Entry, expanded: &mut u64) -> Option<String> {
+    entry.sparse.as_ref()?;
+    let size = entry.content_size();
+    *expanded = expanded.saturating_add(size);
+    let path = crate::error::display_path(&entry.path);
+    if size > SPARSE_LIMIT {
+        return Some(format!(
+            "{path}: a sparse file of more than {SPARSE_LIMIT} bytes"
+        ));
+    }
+    (*expanded > SPARSE_TOTAL)
+        .then(|| format!("{path}: sparse files of more than {SPARSE_TOTAL} bytes together"))
 }

@@ -75,6 +75,8 @@ pub struct LayerWriter {
     pipeline: Pipeline,
     other: Vec<u8>,
     raw_reason: Option<String>,
+    /// Sum of what the sparse files so far expand to, bytes.
+    expanded: u64,
     writing: Writing,
 }
 
@@ -107,6 +109,7 @@ impl LayerWriter {
             other: Vec::new(),
             content: Content::None,
             raw_reason: None,
+            expanded: 0,
         })
     }
 
@@ -115,7 +118,7 @@ impl LayerWriter {
     pub fn entry(&mut self, entry: &Entry, header: &[u8]) -> Result<()> {
         check_cancelled(&self.options.cancel)?;
         self.flush_other()?;
-        if let Some(reason) = indexing::refusal(entry) {
+        if let Some(reason) = indexing::refusal(entry, &mut self.expanded) {
             self.mark_raw(reason);
         }
         let header = header.to_vec();

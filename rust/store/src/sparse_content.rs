@@ -15,6 +15,8 @@ use crate::store::Store;
 /// Largest sparse file that is understood. A few bytes of tar can claim any size, and all of it
 /// has to be hashed: this much takes some seconds.
 pub const SPARSE_LIMIT: u64 = 16 << 30;
+/// The same for all sparse files of a layer together.
+pub const SPARSE_TOTAL: u64 = 32 << 30;
 
 /// Zeros hashed between two looks at the cancel flag.
 static ZEROS: [u8; 256 << 10] = [0; 256 << 10];
