@@ -7,6 +7,7 @@ config and layers are blobs of an OCI layout. Other tools (podman, skopeo, Build
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from fastlayer.errors import ArchiveError, CorruptError, ReferenceFormatError
 from fastlayer.oci.config import ImageConfig
@@ -51,9 +52,10 @@ def names_by_config(parts: Parts) -> dict[str, tuple[Reference, ...]]:
     return names
 
 
-def _entries(parts: Parts) -> tuple[Node, ...]:
+def _entries(parts: Parts) -> Iterator[Node]:
+    """The images that the manifest lists, one after the other: there may be millions."""
     document = f"{parts.label}: {MANIFEST}"
-    return tuple(parse(read(parts, MANIFEST, MAXIMUM_BYTES), document, array=True).items())
+    return parse(read(parts, MANIFEST, MAXIMUM_BYTES), document, array=True).items()
 
 
 def _read_image(parts: Parts, entry: Node) -> ArchivedImage:

@@ -24,6 +24,12 @@ MAXIMUM_LINKS = 16
 MAXIMUM_HEADER = 1 << 20
 """Largest extended header of a member, bytes."""
 
+MAXIMUM_HEADERS = 2 << 20
+"""All that stands before one member's content, bytes."""
+
+MAXIMUM_NAME = 1024
+"""Longest name of a member and longest target of a link, characters."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -111,13 +117,16 @@ class TarParts:
         self._files: dict[str, Part] = {}
         self._links: dict[str, str] = {}
         size = os.fstat(descriptor).st_size
+        file = _BoundedFile(descriptor)
         try:
-            with tarfile.open(fileobj=_BoundedFile(descriptor), mode="r:") as archive:  # type: ignore[call-overload]
+            with tarfile.open(fileobj=file, mode="r:") as archive:  # type: ignore[call-overload]
                 for number, member in enumerate(archive):
                     if number >= MAXIMUM_PARTS:
                         raise LimitError(f"{label}: more than {MAXIMUM_PARTS} members")
                     self._add(member, size)
                     archive.members.clear()  # tarfile remembers them all
+                    archive.pax_headers.clear()  # and what global headers say
+                    file.begin_member()
         except tarfile.ReadError as error:
             if self._files:
                 raise CorruptError(
@@ -126,10 +135,14 @@ class TarParts:
             raise ArchiveError(
                 f"{label}: not a tar archive: {error}", hint="make or fetch the archive again"
             ) from error
-        except (tarfile.TarError, ValueError) as error:
+        except RecursionError as error:  # tarfile calls itself for each
+            raise CorruptError(f"{label}: damaged: too many extended headers") from error
+        except (tarfile.TarError, ValueError, OverflowError) as error:
             raise CorruptError(f"{label}: damaged: {error}") from error
 
     def _add(self, member: tarfile.TarInfo, archive_size: int) -> None:
+        if max(len(member.name), len(member.linkname)) > MAXIMUM_NAME:
+            raise LimitError(f"{self._label}: a name of more than {MAXIMUM_NAME} characters")
         name = normalise(member.name)
         if name is None:
             raise ArchiveError(f"{self._label}: member {member.name!r} leads out of the archive")
@@ -142,6 +155,8 @@ class TarParts:
         elif member.sparse is not None:
             raise ArchiveError(f"{self._label}: member {name!r} is sparse, which is not supported")
         elif member.isfile():
+            if member.size < 0:
+                raise CorruptError(f"{self._label}: damaged: {name} has a negative size")
             if member.offset_data + member.size > archive_size:
                 raise CorruptError(
                     f"{self._label}: truncated inside {name}", hint="make the archive again"
@@ -230,15 +245,23 @@ class _BoundedFile:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._position = 0
+        self._left = MAXIMUM_HEADERS
+
+    def begin_member(self) -> None:
+        """A member is done with: what stands before the next one counts anew."""
+        self._left = MAXIMUM_HEADERS
 
     def read(self, size: int) -> bytes:
-        if size > MAXIMUM_HEADER:
-            raise tarfile.ReadError(f"an extended header of {size} bytes")
+        self._left -= size
+        if size > MAXIMUM_HEADER or self._left < 0:
+            raise tarfile.ReadError(f"extended headers of more than {MAXIMUM_HEADER} bytes")
         data = os.pread(self._descriptor, size, self._position)
         self._position += len(data)
         return data
 
     def seek(self, position: int) -> None:
+        if position < self._position - 1:  # tarfile looks at the last byte that it skips
+            raise tarfile.ReadError("a member's size leads backwards")
         self._position = position
 
     def tell(self) -> int:
