@@ -21,7 +21,8 @@ DESCRIPTORS = "256:4096"
 
 TEXT = r"""FROM busybox
 COPY deep /deep
-RUN ulimit -n 4096; find /deep -name bottom -exec sh -c 'echo more >> "$1"; mkdir "${1%/*}/new"' - {} \;
+RUN ulimit -n 4096; \
+    find /deep -name bottom -exec sh -c 'echo more >> "$1"; mkdir "${1%/*}/new"' - {} \;
 RUN ulimit -n 4096; rmdir "$(find /deep -name new)" && cp -a /deep/d /copy
 COPY --from=busybox /bin/busybox /deep/d/d/
 RUN ulimit -n 4096; rm -r /deep/d/d/d
