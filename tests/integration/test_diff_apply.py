@@ -131,13 +131,13 @@ def check_places(mounts: TreeMounts, first: list[Edit], second: list[Edit]) -> N
         settle_times(mount.merged, start)
     base = [mounts.layer([], mount, adopt=True).diff_id]
     with mounts.mounted(base) as mount:
-        apply_edits(mount.merged, second)
+        apply_edits(mount.merged, second, move_directories=False)
         settle_times(mount.merged, start)
     over = mounts.layer(base, mount, adopt=False).diff_id
     place = mounts.folder / "plain"
     place.mkdir()
     plain = mounts.store.lay_out(base, str(place))
-    apply_edits(place, second)
+    apply_edits(place, second, move_directories=False)
     settle_times(place, start)
     walked = mounts.store.diff_plain_tree(plain).diff_id
     assert differences(*(entries(mounts, layer) for layer in (over, walked))) == []

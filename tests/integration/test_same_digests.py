@@ -136,4 +136,4 @@ def test_as_an_ordinary_user(
     shown = user.fastlayer("inspect", "-f", "{{json .RootFS.Layers}}", "built")
     layers = tuple(shown.stdout.strip().strip("[]").replace('"', "").split(","))
     assert layers == (expected.layers if ranges else expected.layers[: len(layers)])
-    assert len(layers) == (11 if ranges else 7)
+    assert len(layers) == (12 if ranges else 7)

@@ -15,10 +15,13 @@ from pathlib import Path
 from tests.support.base import EPOCH as BASE_EPOCH
 from tests.support.base import rootfs_tar
 from tests.support.command import Command
+from tests.support.tree_edit import acl, capability
 
 EPOCH = 1_600_000_000
 """The epoch of the builds; the context has times before it and after it."""
 
+FAR = 4_000_000_000
+"""An id that is in no ordinary user's range."""
 COPIES = """\
 FROM scratch AS base
 ADD base.tar /
@@ -40,6 +43,7 @@ RUN mkdir -p sub/dir && echo text > sub/file && ln sub/file sub/linked && ln -s 
  && mkfifo sub/pipe && chmod 4750 sub/file && chmod 1777 sub/dir && chown 33:44 sub/link
 RUN rm -r /all/tree && mkdir /all/tree && echo new > /all/tree/a && rm /unpacked/sub/two \\
  && chmod 700 /unpacked/odd && touch -d @5 /owned/a && mv /owned/b /owned/c
+RUN cd /unpacked/far && chmod 700 tool && touch -d @9 opened listed && : >> kept && echo x > new
 RUN chown 7:8 /unpacked/sub && cp -a /unpacked/sub /copied && umask 077 && echo x > /private
 """
 
@@ -109,7 +113,7 @@ def layers_of(command: Command, image: str) -> tuple[str, ...]:
 
 
 def _packed() -> bytes:
-    """An archive with owners, links, devices and capabilities, as ADD unpacks it."""
+    """An archive for ADD with links, capabilities, a device, and owners that not every user has."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         _member(archive, "sub", tarfile.DIRTYPE, 0o2755, (5, 6))
@@ -118,6 +122,11 @@ def _packed() -> bytes:
         _member(archive, "sub/tool", tarfile.REGTYPE, 0o755, (0, 0), content=b"tool", capable=True)
         _member(archive, "odd", tarfile.DIRTYPE, 0o755, (65534, 65534))
         _member(archive, "pipe", tarfile.FIFOTYPE, 0o600, (0, 0))
+        _member(archive, "far", tarfile.DIRTYPE, 0o751, (FAR, FAR))
+        for name, owner in (("tool", (FAR, FAR + 1)), ("kept", (FAR, 5)), ("opened", (1000, FAR))):
+            _member(archive, f"far/{name}", tarfile.REGTYPE, 0o755, owner, capable=True)
+        _member(archive, "far/listed", tarfile.REGTYPE, 0o771, (FAR, FAR), listed=True)
+        _member(archive, "null", tarfile.CHRTYPE, 0o666, (0, 0))
     return gzip.compress(buffer.getvalue(), mtime=0)
 
 
@@ -131,12 +140,20 @@ def _member(
     content: bytes = b"",
     link: str = "",
     capable: bool = False,
+    listed: bool = False,
 ) -> None:
     entry = tarfile.TarInfo(name)
     entry.type, entry.mode, entry.linkname, entry.size = kind, mode, link, len(content)
     entry.uid, entry.gid = owner
     entry.mtime = EPOCH + 50_000_000
+    entry.devmajor, entry.devminor = (1, 3) if kind == tarfile.CHRTYPE else (0, 0)
     if capable:
-        value = b"\1\0\0\2\0\x20" + bytes(14)
-        entry.pax_headers = {"SCHILY.xattr.security.capability": os.fsdecode(value)}
+        entry.pax_headers = {
+            "SCHILY.xattr.security.capability": os.fsdecode(capability(0x2000)),
+            "SCHILY.xattr.user.note": "kept",
+        }
+    if listed:
+        entries = ((1, 7, -1), (2, 6, FAR), (4, 5, -1), (16, 7, -1), (32, 1, -1))
+        value = acl(*((tag, mode, id_ & 0xFFFFFFFF) for tag, mode, id_ in entries))
+        entry.pax_headers = {"SCHILY.xattr.system.posix_acl_access": os.fsdecode(value)}
     archive.addfile(entry, io.BytesIO(content) if kind == tarfile.REGTYPE else None)

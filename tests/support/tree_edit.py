@@ -70,11 +70,15 @@ class _Place:
             return 0
 
 
-def apply_edits(root: Path, edits: list[Edit]) -> None:
-    """Apply edits one after the other to the tree below ``root``."""
+def apply_edits(root: Path, edits: list[Edit], *, move_directories: bool = True) -> None:
+    """Apply edits one after the other to the tree below ``root``.
+
+    ``mv`` copies a directory where overlay does not rename it, and the copy may differ (in a
+    directory with the set-group-id bit it gets that bit too).
+    """
     for edit in edits:
         with contextlib.suppress(OSError):
-            _apply(root, edit)
+            _apply(root, edit, move_directories)
 
 
 def without_links(edits: list[Edit]) -> list[Edit]:
@@ -113,7 +117,7 @@ def capability(permitted: int) -> bytes:
     return struct.pack("<IIIII", 0x02000001, permitted, 0, 0, 0)
 
 
-def _apply(root: Path, edit: Edit) -> None:
+def _apply(root: Path, edit: Edit, move_directories: bool) -> None:
     paths = _paths(root)
     folders = [path for path in paths if path.endswith(b"/")]
     parent = folders[edit.other % len(folders)]
@@ -123,7 +127,9 @@ def _apply(root: Path, edit: Edit) -> None:
         old = stack.enter_context(_place(root, paths[edit.path % len(paths)].rstrip(b"/")))
         if old.name == b"." or (new.mode and edit.what % 3 == 0):
             old = new  # something that may be there already, as often as not
-        _EDITS[edit.what % len(_EDITS)](old, new, edit.how // len(NAMES))
+        make = _EDITS[edit.what % len(_EDITS)]
+        if make is not _move or move_directories or not stat.S_ISDIR(old.mode):
+            make(old, new, edit.how // len(NAMES))
 
 
 def _paths(root: Path) -> list[bytes]:

@@ -26,9 +26,9 @@ const CAPABILITY: &[u8] = b"security.capability";
 pub struct Attributes<'a> {
     /// Permission bits, `0o7777`; not used for symbolic links, which have none.
     pub mode: u32,
-    /// Owner.
+    /// Owner; `u32::MAX`, which nobody is, leaves it.
     pub uid: u32,
-    /// Group.
+    /// Group; `u32::MAX` leaves it.
     pub gid: u32,
     /// Time of the last change of content; `None` leaves it.
     pub mtime: Option<Timestamp>,
@@ -109,8 +109,13 @@ pub fn set_mtime(fd: impl AsFd, mtime: Timestamp) -> std::io::Result<()> {
     Ok(futimens(fd, &timestamps(mtime))?)
 }
 
+/// Even a `chown` that changes nothing takes a file's capabilities.
 fn needs_owner(wanted: &Attributes<'_>, current: Option<&Metadata>) -> bool {
-    current.is_none_or(|current| current.uid != wanted.uid || current.gid != wanted.gid)
+    let differs = |wanted: u32, current: Option<u32>| {
+        wanted != u32::MAX && current.is_none_or(|current| current != wanted)
+    };
+    differs(wanted.uid, current.map(|current| current.uid))
+        || differs(wanted.gid, current.map(|current| current.gid))
 }
 
 fn needs_mode(wanted: &Attributes<'_>, current: Option<&Metadata>) -> bool {

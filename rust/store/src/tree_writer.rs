@@ -6,17 +6,20 @@
 //! of one directory that the file system takes for one (it folds case, say) are an error: the
 //! second would replace the first.
 
+mod fidelity;
+
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::Write;
 
 use fastlayer_fs::apply::set_child_metadata;
-use fastlayer_fs::{Attributes, Directory, Kind as FileKind, Metadata, set_metadata, xattr};
+use fastlayer_fs::{Directory, Kind as FileKind, Metadata, set_metadata, xattr};
 use fastlayer_tar::Timestamp;
 
 use crate::error::{Error, Result, display_path};
 use crate::index::Kind;
-use crate::overlay::OverlayNamespace;
+
+pub(crate) use fidelity::Fidelity;
 
 /// Directories that are kept open on the way down. Deeper down the outer ones are opened again by
 /// their path when they are needed: a tree may be deeper than a process may have files open.
@@ -39,26 +42,6 @@ impl PathAttributes {
             && (self.mode, self.uid, self.gid) == (found.mode, found.uid, found.gid)
             && self.mtime.seconds == found.mtime.seconds
             && self.mtime.nanoseconds == found.mtime.nanoseconds
-    }
-}
-
-/// How the attributes that not every user and file system can set are taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fidelity {
-    /// All of them, or an error.
-    Exact,
-    /// As far as the user may.
-    Possible,
-}
-
-impl Fidelity {
-    /// What a checkout asks for: an unprivileged user has one id, and cannot give files away.
-    pub(crate) fn of_process() -> Self {
-        if OverlayNamespace::of_process() == OverlayNamespace::Trusted {
-            Self::Exact
-        } else {
-            Self::Possible
-        }
     }
 }
 
@@ -350,7 +333,7 @@ impl TreeWriter {
     fn finish_name(&self, path: &[u8], attributes: &PathAttributes) -> Result<()> {
         let (parent, name) = (self.current()?, split(path).1);
         let current = parent.stat_child(name)?;
-        with_fidelity(attributes, self.fidelity, |attributes| {
+        self.fidelity.apply(attributes, |attributes| {
             set_child_metadata(parent, name, attributes, &current)
         })
     }
@@ -363,36 +346,9 @@ fn apply(
     fidelity: Fidelity,
 ) -> Result<()> {
     let fd = fd.as_fd();
-    with_fidelity(attributes, fidelity, |attributes| {
+    fidelity.apply(attributes, |attributes| {
         set_metadata(fd, attributes, None, path)
     })
-}
-
-/// Sets everything; where that is not demanded and not allowed, what one's own files can bear.
-fn with_fidelity(
-    attributes: &PathAttributes,
-    fidelity: Fidelity,
-    set: impl Fn(&Attributes<'_>) -> fastlayer_fs::Result<()>,
-) -> Result<()> {
-    let mtime =
-        fastlayer_fs::Timestamp::new(attributes.mtime.seconds, attributes.mtime.nanoseconds);
-    let mut wanted = Attributes {
-        mode: attributes.mode,
-        uid: attributes.uid,
-        gid: attributes.gid,
-        mtime: Some(mtime),
-        xattrs: &attributes.xattrs,
-    };
-    match set(&wanted) {
-        Err(_) if fidelity == Fidelity::Possible => {
-            let none = xattr::Attributes::new();
-            wanted.uid = u32::MAX;
-            wanted.gid = u32::MAX;
-            wanted.xattrs = &none;
-            Ok(set(&wanted)?)
-        }
-        result => Ok(result?),
-    }
 }
 
 fn split(path: &[u8]) -> (&[u8], &[u8]) {

@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use fastlayer_fs::xattr::{Attributes, all_of_child, child_has_any};
 use fastlayer_fs::{Directory, Kind as FileKind, Metadata, Trail, xattr};
 
+use super::compare_upper::kind;
 use crate::copy::check_name;
 use crate::error::{Error, Result, check_cancelled, display_path};
 use crate::index::Kind;
@@ -119,11 +120,14 @@ impl<'a, S: UpperSink> UpperWalk<'a, S> {
     ) -> Result<()> {
         check_cancelled(self.cancel)?;
         let directory = trail.here();
-        let xattrs = xattr::all(directory.as_fd())
+        let mut xattrs = xattr::all(directory.as_fd())
             .map_err(|errno| Error::io(directory.path().display(), errno))?;
         self.refuse_foreign(&xattrs, path)?;
         let lower = lower.filter(|node| node.kind() == Kind::Directory);
         let opaque = self.is_opaque(path, metadata, &xattrs);
+        // Else it was made anew, and what was there before says nothing of it.
+        let same = lower.as_ref().filter(|_| !opaque);
+        self.owners.add_recorded(&mut xattrs, same)?;
         let hidden = match &lower {
             Some(lower) if opaque => self.view.children(lower)?,
             _ => Vec::new(),
@@ -131,7 +135,7 @@ impl<'a, S: UpperSink> UpperWalk<'a, S> {
         let seen = UpperDirectory {
             path,
             metadata,
-            owner: self.owners.recorded(metadata, lower.as_ref()),
+            owner: self.owners.recorded(metadata, same),
             xattrs: &xattrs,
             lower: lower.as_ref(),
             hidden: &hidden,
@@ -210,14 +214,16 @@ impl<'a, S: UpperSink> UpperWalk<'a, S> {
         if lower.is_some() && self.is_untouched(path, &child.metadata) {
             return Ok(());
         }
-        let xattrs = directory.xattrs(&child.name)?;
+        let mut xattrs = directory.xattrs(&child.name)?;
         self.refuse_foreign(&xattrs, path)?;
+        let same = lower.filter(|node| kind(child.metadata.kind) == Some(node.kind()));
+        self.owners.add_recorded(&mut xattrs, same)?;
         self.sink.leaf(UpperLeaf {
             path,
             directory,
             name: &child.name,
             metadata: &child.metadata,
-            owner: self.owners.recorded(&child.metadata, lower),
+            owner: self.owners.recorded(&child.metadata, same),
             xattrs,
             lower,
             linked: &self.linked,
