@@ -185,6 +185,16 @@ fn metadata_is_applied_without_losing_any() {
     assert!(found.is_unchanged_since(&Metadata::of(&file).unwrap()));
 
     let none = xattr::Attributes::new();
+    let bare = Attributes {
+        uid: u32::MAX,
+        gid: u32::MAX,
+        xattrs: &none,
+        ..wanted
+    };
+    set_metadata(&file, &bare, None, &directory.path_to(b"file")).unwrap();
+    assert_eq!(directory.stat_child(b"file").unwrap().uid, 1234);
+    assert_eq!(directory.xattrs(b"file").unwrap(), xattrs);
+
     let wanted = Attributes {
         xattrs: &none,
         ..wanted
