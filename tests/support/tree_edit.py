@@ -124,12 +124,16 @@ def _apply(root: Path, edit: Edit, move_directories: bool) -> None:
     with contextlib.ExitStack() as stack:
         target = parent + NAMES[edit.how % len(NAMES)]
         new = stack.enter_context(_place(root, target))
-        old = stack.enter_context(_place(root, paths[edit.path % len(paths)].rstrip(b"/")))
+        source = paths[edit.path % len(paths)]
+        old = stack.enter_context(_place(root, source.rstrip(b"/")))
         if old.name == b"." or (new.mode and edit.what % 3 == 0):
             old = new  # something that may be there already, as often as not
         make = _EDITS[edit.what % len(_EDITS)]
-        if make is not _move or move_directories or not stat.S_ISDIR(old.mode):
-            make(old, new, edit.how // len(NAMES))
+        if make is _move and stat.S_ISDIR(old.mode) and not move_directories:
+            return
+        if make in (_move, _copy) and target.startswith(source):
+            return  # a copy of a directory in itself holds what the copying came across
+        make(old, new, edit.how // len(NAMES))
 
 
 def _paths(root: Path) -> list[bytes]:
