@@ -58,6 +58,7 @@ class BuildDigests:
     oci: str
     docker: str
     saved: str
+    zstd: str
 
 
 def write_context(folder: Path, *, backwards: bool = False) -> Path:
@@ -95,7 +96,10 @@ def build_digests(command: Command, context: Path, *flags: str, umask: int = -1)
         context,
         umask=umask,
     )
-    saved = command.run("save", "built", umask=umask).stdout
+    saved, zstd = (
+        command.run("save", *options, "built", umask=umask).stdout
+        for options in ((), ("--compression=zstd",))
+    )
     told = json.loads(metadata.read_text())
     return BuildDigests(
         layers=layers_of(command, "built"),
@@ -104,6 +108,7 @@ def build_digests(command: Command, context: Path, *flags: str, umask: int = -1)
         oci=hashlib.sha256(oci.read_bytes()).hexdigest(),
         docker=hashlib.sha256(docker.read_bytes()).hexdigest(),
         saved=hashlib.sha256(saved).hexdigest(),
+        zstd=hashlib.sha256(zstd).hexdigest(),
     )
 
 

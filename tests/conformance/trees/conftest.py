@@ -32,8 +32,8 @@ from tests.support.tree_mount import TreeMounts, tree_mounts  # noqa: E402
 from tests.support.tree_peers import Podman, podman_store  # noqa: E402
 
 EPOCH = 1_500_000_000
-RANDOM = ("random-1", "random-2")
-"""Images of random trees, by name; the number is the seed."""
+RANDOM = ("random",)
+"""Images of random trees."""
 DOCKERFILE = """\
 FROM trees:filled
 COPY rich /copied
@@ -85,8 +85,8 @@ def ours(folder: Path, context: Path) -> Iterator[OurImages]:
             chains[name] = _edited(mounts, chains["filled"], rich_tree.change, adopt=adopt)
         chains["squashed"] = (*base, store.squash_layers(base, chains["run"]).diff_id)
         chains["clamped"] = tuple(store.clamp_layer(one, EPOCH).diff_id for one in chains["run"])
-        for number, name in enumerate(RANDOM):
-            edits = random_edits(number, 100)
+        for seed, name in enumerate(RANDOM):
+            edits = random_edits(seed, 100)
             first, second = (partial(apply_edits, edits=part) for part in (edits[:60], edits[60:]))
             chain = _edited(mounts, base, first, adopt=True)
             chains[name] = _edited(mounts, chain, second, adopt=False)
