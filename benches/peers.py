@@ -91,7 +91,7 @@ class Fastlayer:
         run_process([*self._base, "commit", container, image])
 
     def image_id(self, image: str) -> str:
-        words = ["image", "inspect", "--format", "{{.Id}}", image]
+        words = ["inspect", "--format", "{{.Id}}", image]
         return run_process([*self._base, *words]).decode().strip()
 
 
@@ -133,7 +133,7 @@ class BuildKit:
         self._engine.run("commit", container, image)
 
     def image_id(self, image: str) -> str:
-        words = ["image", "inspect", "--format", "{{.Id}}", image]
+        words = ["inspect", "--format", "{{.Id}}", image]
         return self._engine.run(*words).stdout.strip()
 
 

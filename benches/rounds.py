@@ -124,12 +124,10 @@ def main(*benches: Bench) -> int:
         sys.stderr.write("error: only an optimised build of the core is worth measuring\n")
         return 1
     figures = Figures()
+    failed = False
     for number in range(options.rounds):
-        for bench in chosen:
-            if number < bench.rounds:
-                with fresh_file_system(options.cache) as mount:
-                    bench.measure(Round(number, mount, options.cache, figures))
-                print(f"round {number + 1}: {bench.name}", file=sys.stderr)
+        for bench in (bench for bench in chosen if number < bench.rounds):
+            failed |= not _run_round(bench, number, options.cache, figures)
     machine = describe()
     limits = {} if options.no_floors else floors(options.cache)
     print(f"{machine}; medians of {options.rounds} rounds\n")
@@ -139,7 +137,19 @@ def main(*benches: Bench) -> int:
     if options.json:
         document = {"machine": machine, "floors": limits, **figures.document()}
         options.json.write_text(json.dumps(document, indent=1) + "\n")
-    return 0
+    return int(failed)
+
+
+def _run_round(bench: Bench, number: int, cache: Path, figures: Figures) -> bool:
+    """Run a round; one that fails is told, and does not cost the figures of all others."""
+    print(f"round {number + 1}: {bench.name}", file=sys.stderr, flush=True)
+    try:
+        with fresh_file_system(cache) as mount:
+            bench.measure(Round(number, mount, cache, figures))
+    except (Exception, SystemExit) as error:
+        print(f"error: {bench.name}: {error}", file=sys.stderr, flush=True)
+        return False
+    return True
 
 
 def _options(names: list[str]) -> argparse.Namespace:
