@@ -11,6 +11,7 @@ use fastlayer_tar::Entry;
 
 use crate::digest::ContentId;
 use crate::error::{Error, Result};
+use crate::object::Birth;
 
 /// Bytes of one arena: small enough to stay in a core's cache between reading and hashing.
 pub(crate) const ARENA_SIZE: usize = 512 << 10;
@@ -33,11 +34,29 @@ pub(crate) enum Step {
     End(ContentId),
 }
 
+/// What bytes are, before it is known how many of them lie in one arena.
+#[derive(Clone, Copy)]
+pub(crate) enum Part {
+    Header,
+    Content,
+    Other,
+}
+
+/// A whole content in an arena, whose id a worker has yet to put in.
+struct Unnamed {
+    /// Which step is its end.
+    step: usize,
+    start: usize,
+    length: usize,
+    birth: Birth,
+}
+
 /// One buffer.
 pub(crate) struct Arena {
     bytes: Box<[u8]>,
     filled: usize,
     pub(crate) steps: Vec<Step>,
+    unnamed: Vec<Unnamed>,
 }
 
 impl Arena {
@@ -46,6 +65,7 @@ impl Arena {
             bytes: vec![0; ARENA_SIZE].into_boxed_slice(),
             filled: 0,
             steps: Vec::new(),
+            unnamed: Vec::new(),
         }
     }
 
@@ -62,6 +82,45 @@ impl Arena {
     /// Declares the first `count` bytes of the space to be tar bytes.
     pub(crate) fn advance(&mut self, count: usize) {
         self.filled += count;
+    }
+
+    /// Takes as many of `bytes` as there is room for; gives how many.
+    pub(crate) fn put(&mut self, bytes: &[u8], part: Part) -> usize {
+        let count = bytes.len().min(self.space().len());
+        self.space()[..count].copy_from_slice(&bytes[..count]);
+        self.filled += count;
+        match (part, self.steps.last_mut()) {
+            (Part::Header, Some(Step::Header(length)))
+            | (Part::Content, Some(Step::Content(length)))
+            | (Part::Other, Some(Step::Other(length))) => *length += count,
+            (Part::Header, _) => self.steps.push(Step::Header(count)),
+            (Part::Content, _) => self.steps.push(Step::Content(count)),
+            (Part::Other, _) => self.steps.push(Step::Other(count)),
+        }
+        count
+    }
+
+    /// The last `length` bytes are a whole content, which [`Self::name`] gives its id.
+    pub(crate) fn end_unnamed(&mut self, length: usize, birth: Birth) {
+        self.unnamed.push(Unnamed {
+            step: self.steps.len(),
+            start: self.filled - length,
+            length,
+            birth,
+        });
+        self.steps.push(Step::End(ContentId::from_bytes([0; 32])));
+    }
+
+    /// Gives each content that has none its id.
+    pub(crate) fn name(
+        &mut self,
+        mut identify: impl FnMut(&[u8], Birth) -> Result<ContentId>,
+    ) -> Result<()> {
+        for unnamed in self.unnamed.drain(..) {
+            let content = &self.bytes[unnamed.start..unnamed.start + unnamed.length];
+            self.steps[unnamed.step] = Step::End(identify(content, unnamed.birth)?);
+        }
+        Ok(())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -125,6 +184,7 @@ impl Arenas {
     pub(crate) fn give_back(&self, mut arena: Arena) {
         arena.filled = 0;
         arena.steps.clear();
+        arena.unnamed.clear();
         let mut state = self.lock();
         state.taken -= 1;
         state.free.push(arena);

@@ -9,31 +9,22 @@
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::{SyncSender, sync_channel};
 
 use fastlayer_fs::{Published, TemporaryFile};
-use fastlayer_tar::{Entry, EntryKind, TRAILER, encode_header, padding};
+use fastlayer_tar::{Entry, TRAILER, encode_header, padding};
 
 use crate::assembler::Assembled;
 use crate::digest::DiffId;
 use crate::error::{Error, Result, check_cancelled};
 use crate::file_source::FileSource;
 use crate::indexing;
+use crate::intake::Intake;
 use crate::layer_info::LayerInfo;
 use crate::lease::Writing;
 use crate::pipeline::{Pipeline, complete};
 use crate::recipe::REASON_LIMIT;
 use crate::store::Store;
-use crate::worker::{Body, Unit};
-
-/// A content of a tar up to this size is gathered before it is handed to a worker.
-const WHOLE_LIMIT: u64 = 1 << 20;
-/// Bytes of one piece of a larger content.
-const PIECE: usize = 256 << 10;
-/// Pieces that wait for the worker.
-const PIECES: usize = 8;
-/// Bytes outside of contents that are gathered before they are handed over.
-const OTHER_LIMIT: usize = 256 << 10;
+use crate::worker::Unit;
 
 /// When a layer must be on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,31 +62,12 @@ pub struct LayerWriter {
     store: Store,
     options: WriterOptions,
     /// Before the pipeline, and so dropped before it: a worker may be waiting for more of it.
-    content: Content,
+    intake: Intake,
     pipeline: Pipeline,
-    other: Vec<u8>,
     raw_reason: Option<String>,
     /// Sum of what the sparse files so far expand to, bytes.
     expanded: u64,
     writing: Writing,
-}
-
-/// What becomes of the content bytes that come in.
-enum Content {
-    /// There is no file.
-    None,
-    /// They are gathered until all are there.
-    Whole {
-        entry: Box<Entry>,
-        header: Vec<u8>,
-        bytes: Vec<u8>,
-    },
-    /// They go to the worker that has the file already.
-    Stream {
-        pieces: SyncSender<Vec<u8>>,
-        piece: Vec<u8>,
-        left: u64,
-    },
 }
 
 impl LayerWriter {
@@ -106,8 +78,7 @@ impl LayerWriter {
             pipeline: Pipeline::start(store, options.workers, Arc::clone(&options.cancel))?,
             store: store.clone(),
             options,
-            other: Vec::new(),
-            content: Content::None,
+            intake: Intake::new(),
             raw_reason: None,
             expanded: 0,
         })
@@ -117,87 +88,22 @@ impl LayerWriter {
     /// [`Self::content`], as many bytes as `entry.size` says.
     pub fn entry(&mut self, entry: &Entry, header: &[u8]) -> Result<()> {
         check_cancelled(&self.options.cancel)?;
-        self.flush_other()?;
         if let Some(reason) = indexing::refusal(entry, &mut self.expanded) {
             self.mark_raw(reason);
         }
-        let header = header.to_vec();
-        let entry = Box::new(entry.clone());
-        if entry.kind != EntryKind::File {
-            return self.member(entry, header, Body::None, 0);
-        }
-        let size = entry.size;
-        if entry.sparse.is_none() && size <= WHOLE_LIMIT {
-            let bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-            if size == 0 {
-                return self.member(entry, header, Body::Whole(bytes), 0);
-            }
-            self.content = Content::Whole {
-                entry,
-                header,
-                bytes,
-            };
-            return Ok(());
-        }
-        let (pieces, receiver) = sync_channel(PIECES);
-        let body = if entry.sparse.is_some() && self.raw_reason.is_none() {
-            Body::Sparse(receiver)
-        } else {
-            Body::Stream(receiver)
-        };
-        self.member(entry, header, body, 0)?;
-        self.pipeline.flush()?;
-        if size > 0 {
-            self.content = Content::Stream {
-                pieces,
-                piece: Vec::new(),
-                left: size,
-            };
-        }
-        Ok(())
+        let raw = self.raw_reason.is_some();
+        self.intake.entry(&mut self.pipeline, entry, header, raw)
     }
 
     /// The next bytes of the content of the last member.
     pub fn content(&mut self, bytes: &[u8]) -> Result<()> {
-        let complete = match &mut self.content {
-            Content::None => return self.padding(bytes),
-            Content::Whole {
-                entry,
-                bytes: gathered,
-                ..
-            } => {
-                gathered.extend_from_slice(bytes);
-                gathered.len() as u64 >= entry.size
-            }
-            Content::Stream {
-                pieces,
-                piece,
-                left,
-            } => {
-                piece.extend_from_slice(bytes);
-                *left = left.saturating_sub(bytes.len() as u64);
-                if (piece.len() >= PIECE || *left == 0)
-                    && pieces.send(std::mem::take(piece)).is_err()
-                {
-                    return Err(self.pipeline.failure());
-                }
-                *left == 0
-            }
-        };
-        if complete {
-            self.end_content()?;
-        }
-        Ok(())
+        self.intake.content(&mut self.pipeline, bytes)
     }
 
     /// Bytes that belong to no member's meaning.
     pub fn padding(&mut self, bytes: &[u8]) -> Result<()> {
-        self.other.extend_from_slice(bytes);
-        if self.other.len() >= OTHER_LIMIT {
-            check_cancelled(&self.options.cancel)?;
-            return self.flush_other();
-        }
-        Ok(())
+        check_cancelled(&self.options.cancel)?;
+        self.intake.other(&mut self.pipeline, bytes)
     }
 
     /// The end of a tar, and whatever comes after it.
@@ -209,7 +115,7 @@ impl LayerWriter {
     /// exactly `entry.size` bytes.
     pub fn file(&mut self, entry: &Entry, source: FileSource) -> Result<()> {
         check_cancelled(&self.options.cancel)?;
-        self.flush_other()?;
+        self.intake.flush(&mut self.pipeline)?;
         if let FileSource::Bytes(bytes) = &source
             && bytes.len() as u64 != entry.size
         {
@@ -218,20 +124,15 @@ impl LayerWriter {
         }
         let header = own_header(entry)?;
         let size = entry.size;
-        self.member(
-            Box::new(entry.clone()),
-            header,
-            Body::Source(Box::new(source)),
-            size,
-        )
+        self.member(entry, header, Some(Box::new(source)), size)
     }
 
     /// A member that is no regular file, with our own header.
     pub fn other(&mut self, entry: &Entry) -> Result<()> {
         check_cancelled(&self.options.cancel)?;
-        self.flush_other()?;
+        self.intake.flush(&mut self.pipeline)?;
         let header = own_header(entry)?;
-        self.member(Box::new(entry.clone()), header, Body::None, 0)
+        self.member(entry, header, None, 0)
     }
 
     /// Keeps the layer raw: it will have no tree. The first reason counts.
@@ -257,13 +158,13 @@ impl LayerWriter {
     /// Ends the layer. It is visible only when it is published, so that its DiffID can be
     /// checked before.
     pub fn seal(mut self) -> Result<SealedLayer> {
-        if let Content::Whole { .. } | Content::Stream { .. } = self.content {
+        if self.intake.expects_content() {
             return Err(Error::format(
                 "layer",
                 "its last file's content is cut short",
             ));
         }
-        self.flush_other()?;
+        self.intake.flush(&mut self.pipeline)?;
         let (assembled, added) = complete(self.pipeline, self.raw_reason)?;
         check_cancelled(&self.options.cancel)?;
         Ok(SealedLayer {
@@ -277,42 +178,18 @@ impl LayerWriter {
 
     fn member(
         &mut self,
-        entry: Box<Entry>,
+        entry: &Entry,
         header: Vec<u8>,
-        body: Body,
+        source: Option<Box<FileSource>>,
         content: u64,
     ) -> Result<()> {
         let bytes = header.len() as u64 + content;
         let unit = Unit::Entry {
-            entry,
+            entry: Box::new(entry.clone()),
             header,
-            body,
+            source,
         };
         self.pipeline.push(unit, bytes)
-    }
-
-    fn end_content(&mut self) -> Result<()> {
-        match std::mem::replace(&mut self.content, Content::None) {
-            Content::Whole {
-                entry,
-                header,
-                bytes,
-            } => {
-                let size = bytes.len() as u64;
-                self.member(entry, header, Body::Whole(bytes), size)
-            }
-            // Dropping the sender tells the worker that the content is complete.
-            Content::None | Content::Stream { .. } => Ok(()),
-        }
-    }
-
-    fn flush_other(&mut self) -> Result<()> {
-        if self.other.is_empty() {
-            return Ok(());
-        }
-        let bytes = std::mem::take(&mut self.other);
-        let length = bytes.len() as u64;
-        self.pipeline.push(Unit::Other(bytes), length)
     }
 }
 

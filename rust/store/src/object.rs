@@ -215,7 +215,12 @@ impl<'store> ObjectWriter<'store> {
     }
 
     /// Names the object, which was not there a moment ago; true when it is new.
-    fn publish_new(mut self, store: &Store, id: &ContentId, birth: Birth) -> Result<bool> {
+    pub(crate) fn publish_new(
+        mut self,
+        store: &Store,
+        id: &ContentId,
+        birth: Birth,
+    ) -> Result<bool> {
         if self.hole > 0 {
             self.fill_hole()?;
             use std::io::Seek;

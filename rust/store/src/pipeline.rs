@@ -83,6 +83,16 @@ impl Pipeline {
         Ok(())
     }
 
+    /// The number of the batch that the next unit will be part of.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// An empty arena for a unit of a batch.
+    pub(crate) fn arena(&mut self, batch: u64) -> Result<Arena> {
+        self.arenas.take(batch).map_err(|_| self.failure())
+    }
+
     /// Hands over the units that are waiting for company.
     pub(crate) fn flush(&mut self) -> Result<()> {
         if self.units.is_empty() {

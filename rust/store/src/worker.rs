@@ -13,10 +13,11 @@ use fastlayer_tar::sparse::{Expander, SparseMap};
 use fastlayer_tar::{Entry, padding};
 use rustix::io::Errno;
 
-use crate::arena::{ARENA_SIZE, Arena, Arenas, Step};
+use crate::arena::{ARENA_SIZE, Arena, Arenas, Part, Step};
 use crate::digest::{ContentHasher, ContentId};
 use crate::error::{Error, Result, check_cancelled};
 use crate::file_source::{Adoption, FileSource, PathSource};
+use crate::late_object::LateObject;
 use crate::object::{Birth, INLINE_LIMIT, ObjectWriter};
 use crate::read::read_full;
 use crate::sparse_content::SparseContent;
@@ -31,28 +32,21 @@ pub(crate) struct Batch {
 
 /// A piece of work on a layer, in tar order.
 pub(crate) enum Unit {
-    /// A member with its header.
+    /// A member of our own with its header. Content is to be fetched; zeros up to the block border
+    /// follow it.
     Entry {
         entry: Box<Entry>,
         header: Vec<u8>,
-        body: Body,
+        source: Option<Box<FileSource>>,
     },
-    /// Bytes outside of contents.
-    Other(Vec<u8>),
-}
-
-/// The content of a member.
-pub(crate) enum Body {
-    /// It is no file.
-    None,
-    /// To be fetched; zeros up to the block border follow.
-    Source(Box<FileSource>),
-    /// Whole, as a tar had it.
-    Whole(Vec<u8>),
-    /// In pieces, as a tar has it.
-    Stream(Receiver<Vec<u8>>),
-    /// The stored pieces of a sparse file.
-    Sparse(Receiver<Vec<u8>>),
+    /// Members as a tar had them, small contents whole.
+    Filled(Arena),
+    /// A content as a tar has it, or the stored pieces of a sparse file; its header came before.
+    Stream {
+        birth: Birth,
+        sparse: Option<SparseMap>,
+        arenas: Receiver<Arena>,
+    },
 }
 
 /// What all workers of a layer share.
@@ -67,9 +61,10 @@ pub(crate) struct Context {
 
 /// Works until there are no batches.
 pub(crate) fn run(context: &Context, next: impl Fn() -> Option<Batch>) {
+    let mut held = Vec::new();
     while let Some(batch) = next() {
         let output = batch.output.clone();
-        if let Err(error) = process(context, batch) {
+        if let Err(error) = process(context, batch, &mut held) {
             // Without a receiver the assembler has failed already and knows why.
             let _ = output.send(Err(error));
             return;
@@ -77,7 +72,7 @@ pub(crate) fn run(context: &Context, next: impl Fn() -> Option<Batch>) {
     }
 }
 
-fn process(context: &Context, batch: Batch) -> Result<()> {
+fn process(context: &Context, batch: Batch, held: &mut Vec<u8>) -> Result<()> {
     let mut work = Work {
         context,
         number: batch.number,
@@ -88,12 +83,22 @@ fn process(context: &Context, batch: Batch) -> Result<()> {
     for unit in batch.units {
         check_cancelled(&context.cancel)?;
         match unit {
-            Unit::Other(bytes) => work.append(&bytes, Step::Other)?,
             Unit::Entry {
                 entry,
                 header,
-                body,
-            } => work.member(entry, &header, body)?,
+                source,
+            } => work.member(entry, &header, source)?,
+            Unit::Filled(arena) => work.filled(arena)?,
+            Unit::Stream {
+                birth,
+                sparse: None,
+                arenas,
+            } => work.stream(birth, &arenas, held)?,
+            Unit::Stream {
+                birth,
+                sparse: Some(map),
+                arenas,
+            } => work.sparse(&map, birth, &arenas)?,
         }
     }
     work.flush()
@@ -153,20 +158,22 @@ impl Work<'_> {
         }
     }
 
-    fn append(&mut self, mut bytes: &[u8], step: impl Fn(usize) -> Step) -> Result<()> {
+    /// Hands over an arena that somebody else has filled.
+    fn send(&mut self, arena: Arena) -> Result<()> {
+        self.flush()?;
+        self.output.send(Ok(arena)).map_err(|_| Error::Interrupted)
+    }
+
+    fn append(&mut self, mut bytes: &[u8], part: Part) -> Result<()> {
         while !bytes.is_empty() {
-            let arena = self.arena()?;
-            let count = bytes.len().min(arena.space().len());
-            arena.space()[..count].copy_from_slice(&bytes[..count]);
-            arena.advance(count);
-            arena.steps.push(step(count));
+            let count = self.arena()?.put(bytes, part);
             bytes = &bytes[count..];
         }
         Ok(())
     }
 
     fn pad(&mut self, size: u64) -> Result<()> {
-        self.append(&[0; 512][..padding(size)], Step::Other)
+        self.append(&[0; 512][..padding(size)], Part::Other)
     }
 
     fn end(&mut self, id: ContentId) -> Result<()> {
@@ -174,28 +181,37 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn member(&mut self, entry: Box<Entry>, header: &[u8], body: Body) -> Result<()> {
+    fn member(
+        &mut self,
+        entry: Box<Entry>,
+        header: &[u8],
+        source: Option<Box<FileSource>>,
+    ) -> Result<()> {
         let (size, birth) = (entry.size, Birth::of(&entry));
-        let sparse = match body {
-            Body::Sparse(_) => entry.sparse.clone(),
-            _ => None,
-        };
         let xattrs = !entry.xattrs.is_empty();
         self.arena()?.steps.push(Step::Entry(entry));
-        self.append(header, Step::Header)?;
-        match body {
-            Body::None => Ok(()),
-            Body::Source(source) => {
+        self.append(header, Part::Header)?;
+        match source {
+            None => Ok(()),
+            Some(source) => {
                 self.source(size, birth, xattrs, *source)?;
                 self.pad(size)
             }
-            Body::Whole(bytes) => self.bytes(&bytes, birth),
-            Body::Stream(pieces) => self.stream(birth, &pieces),
-            Body::Sparse(pieces) => match sparse {
-                Some(map) => self.sparse(&map, birth, &pieces),
-                None => self.stream(birth, &pieces),
-            },
         }
+    }
+
+    /// Names the contents of an arena, and stores those that are objects.
+    fn filled(&mut self, mut arena: Arena) -> Result<()> {
+        let context = self.context;
+        arena.name(|content, birth| {
+            let id = ContentId::of(content);
+            let size = content.len() as u64;
+            if size > INLINE_LIMIT && context.store.put_object(&id, content, birth)? {
+                context.added.fetch_add(size, Ordering::Relaxed);
+            }
+            Ok(id)
+        })?;
+        self.send(arena)
     }
 
     fn source(&mut self, size: u64, birth: Birth, xattrs: bool, source: FileSource) -> Result<()> {
@@ -223,7 +239,7 @@ impl Work<'_> {
 
     fn bytes(&mut self, bytes: &[u8], birth: Birth) -> Result<()> {
         let id = ContentId::of(bytes);
-        self.append(bytes, Step::Content)?;
+        self.append(bytes, Part::Content)?;
         if bytes.len() as u64 > INLINE_LIMIT && self.context.store.put_object(&id, bytes, birth)? {
             self.count(bytes.len() as u64);
         }
@@ -391,37 +407,53 @@ impl Work<'_> {
         Ok(id)
     }
 
-    fn stream(&mut self, birth: Birth, pieces: &Receiver<Vec<u8>>) -> Result<()> {
-        let store = self.context.store.clone();
-        let mut hasher = ContentHasher::new();
-        let mut writer = ObjectWriter::new(&store, birth.mode)?;
-        let mut size = 0;
-        for piece in pieces {
-            check_cancelled(&self.context.cancel)?;
-            hasher.update(&piece);
-            writer.write(&piece)?;
-            size += piece.len() as u64;
-            self.append(&piece, Step::Content)?;
-        }
-        let id = hasher.finish();
-        if writer.publish(&store, &id, birth)? {
-            self.count(size);
-        }
-        self.end(id)
+    fn stream(&mut self, birth: Birth, arenas: &Receiver<Arena>, held: &mut Vec<u8>) -> Result<()> {
+        let context = self.context;
+        let mut object = LateObject::new(&context.store, birth, held);
+        let last = self.follow(arenas, |bytes| object.write(bytes))?;
+        let (id, added) = object.publish()?;
+        self.count(added);
+        self.end_stream(last, id)
     }
 
-    fn sparse(&mut self, map: &SparseMap, birth: Birth, pieces: &Receiver<Vec<u8>>) -> Result<()> {
+    fn sparse(&mut self, map: &SparseMap, birth: Birth, arenas: &Receiver<Arena>) -> Result<()> {
         let context = self.context;
         let mut content = SparseContent::new(&context.store, &context.cancel)?;
         let mut expander = Expander::new(map);
-        for piece in pieces {
-            expander.feed(&piece, |stretch| content.push(stretch))?;
-            self.append(&piece, Step::Other)?;
-        }
+        let last = self.follow(arenas, |bytes| {
+            expander.feed(bytes, |stretch| content.push(stretch))
+        })?;
         expander.finish(|stretch| content.push(stretch))?;
         let (id, added) = content.publish(birth)?;
         self.count(added);
-        self.end(id)
+        self.end_stream(last, id)
+    }
+
+    /// Shows each arena of a stream and hands it over; the last one is given back to be ended.
+    fn follow(
+        &mut self,
+        arenas: &Receiver<Arena>,
+        mut look: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<Option<Arena>> {
+        let mut last = None;
+        for arena in arenas {
+            check_cancelled(&self.context.cancel)?;
+            look(arena.bytes())?;
+            if let Some(before) = last.replace(arena) {
+                self.send(before)?;
+            }
+        }
+        Ok(last)
+    }
+
+    fn end_stream(&mut self, last: Option<Arena>, id: ContentId) -> Result<()> {
+        match last {
+            Some(mut arena) => {
+                arena.steps.push(Step::End(id));
+                self.send(arena)
+            }
+            None => self.end(id),
+        }
     }
 
     fn count(&self, bytes: u64) {
