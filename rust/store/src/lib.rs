@@ -12,6 +12,7 @@ mod area;
 mod arena;
 mod assembler;
 mod contents;
+mod early_sync;
 mod frame_cache;
 mod frames;
 mod hashing;

@@ -5,13 +5,14 @@
 //! takes a fixed amount of memory. When one of the threads fails, all others end, and
 //! [`Pipeline::finish`] tells the first failure.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use crate::arena::{Arena, Arenas};
 use crate::assembler::{Assembled, Assembler};
+use crate::early_sync::NewObjects;
 use crate::error::{Error, Result};
 use crate::store::Store;
 use crate::worker::{self, Batch, Context, Unit};
@@ -35,7 +36,7 @@ pub(crate) struct Pipeline {
     workers: Vec<JoinHandle<()>>,
     assembler: Option<JoinHandle<Result<Assembler>>>,
     arenas: Arenas,
-    added: Arc<AtomicU64>,
+    new_objects: Arc<NewObjects>,
 }
 
 impl Pipeline {
@@ -47,7 +48,7 @@ impl Pipeline {
             store: store.clone(),
             arenas: Arenas::new(),
             cancel,
-            added: Arc::default(),
+            new_objects: Arc::new(NewObjects::new(store)),
         };
         let mut pipeline = Self {
             units: Vec::new(),
@@ -58,7 +59,7 @@ impl Pipeline {
             workers: Vec::new(),
             assembler: None,
             arenas: context.arenas.clone(),
-            added: Arc::clone(&context.added),
+            new_objects: Arc::clone(&context.new_objects),
         };
         let assembler = Assembler::new(store.clone());
         let arenas = context.arenas.clone();
@@ -118,7 +119,7 @@ impl Pipeline {
     pub(crate) fn finish(mut self) -> Result<(Assembler, u64)> {
         self.flush()?;
         let assembler = self.join()?;
-        Ok((assembler, self.added.load(Ordering::Relaxed)))
+        Ok((assembler, self.new_objects.bytes()))
     }
 
     /// Why the pipeline does not take any more.

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender};
 
 use fastlayer_fs::{Directory, Metadata};
@@ -15,6 +15,7 @@ use rustix::io::Errno;
 
 use crate::arena::{ARENA_SIZE, Arena, Arenas, Part, Step};
 use crate::digest::{ContentHasher, ContentId};
+use crate::early_sync::NewObjects;
 use crate::error::{Error, Result, check_cancelled};
 use crate::file_source::{Adoption, FileSource, PathSource};
 use crate::late_object::LateObject;
@@ -55,8 +56,7 @@ pub(crate) struct Context {
     pub(crate) store: Store,
     pub(crate) arenas: Arenas,
     pub(crate) cancel: Arc<AtomicBool>,
-    /// Bytes of new objects.
-    pub(crate) added: Arc<AtomicU64>,
+    pub(crate) new_objects: Arc<NewObjects>,
 }
 
 /// Works until there are no batches.
@@ -207,7 +207,7 @@ impl Work<'_> {
             let id = ContentId::of(content);
             let size = content.len() as u64;
             if size > INLINE_LIMIT && context.store.put_object(&id, content, birth)? {
-                context.added.fetch_add(size, Ordering::Relaxed);
+                context.new_objects.add(size);
             }
             Ok(id)
         })?;
@@ -364,7 +364,7 @@ impl Work<'_> {
                 context.store.put_object(&id, space, birth)?
             };
             if new {
-                context.added.fetch_add(size, Ordering::Relaxed);
+                context.new_objects.add(size);
             }
         }
         arena.advance(length);
@@ -457,7 +457,7 @@ impl Work<'_> {
     }
 
     fn count(&self, bytes: u64) {
-        self.context.added.fetch_add(bytes, Ordering::Relaxed);
+        self.context.new_objects.add(bytes);
     }
 }
 

@@ -250,3 +250,34 @@ fn a_writer_can_be_dropped_inside_a_large_content() {
     }
     assert!(store.layers().unwrap().is_empty());
 }
+
+/// Objects that lie where only durable ones do.
+fn durable_objects(store: &Store) -> usize {
+    let shards = fs::read_dir(store.path().join("objects")).unwrap();
+    shards
+        .map(|shard| fs::read_dir(shard.unwrap().path()).unwrap().count())
+        .sum()
+}
+
+#[test]
+fn the_objects_of_a_large_layer_become_durable_before_it_ends() {
+    const SIZE: usize = 30 << 20;
+    let store = TestStore::new();
+    let mut writer = LayerWriter::new(&store, WriterOptions::default()).unwrap();
+    for number in 0..5_u8 {
+        let entry = entry(&format!("f{number}"), SIZE);
+        let mut header = Vec::new();
+        encode_header(&entry, &mut header).unwrap();
+        writer.entry(&entry, &header).unwrap();
+        let mut content = vec![0; SIZE];
+        content[0] = number;
+        writer.content(&content).unwrap();
+    }
+    let started = std::time::Instant::now();
+    while durable_objects(&store) == 0 {
+        assert!(started.elapsed().as_secs() < 60, "nothing is durable yet");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    writer.finish_canonical().unwrap();
+    assert_eq!(durable_objects(&store), 5);
+}
