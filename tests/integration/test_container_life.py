@@ -18,11 +18,16 @@ from tests.support.command import Command
 FOREVER = "trap 'echo bye; exit 4' TERM; echo up; while :; do sleep 0.05; done"
 
 
-@pytest.fixture(scope="module")
-def fastlayer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
-    command = busybox_store(tmp_path_factory.mktemp("life"))
-    yield command
-    remove_containers(command)
+@pytest.fixture(scope="module", params=["runc", "builtin"])
+def fastlayer(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Command]:
+    """With each driver that runs containers, chosen as a user chooses one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FASTLAYER_RUNTIME", str(request.param))
+        command = busybox_store(tmp_path_factory.mktemp("life"))
+        yield command
+        remove_containers(command)
 
 
 def detached(fastlayer: Command, name: str, script: str = FOREVER, *options: str) -> str:
@@ -198,3 +203,24 @@ def _command_line(entry: Path) -> str:
         return (entry / "cmdline").read_bytes().decode(errors="replace")
     except OSError:
         return ""
+
+
+def test_exec_runs_beside(fastlayer: Command) -> None:
+    detached(fastlayer, "beside", FOREVER, "-e", "A=1", "--hostname", "inside", "-w", "/home")
+    script = "echo $A $B; pwd; hostname; id -u; cat; ps | grep -q '[e]cho up' && echo seen; exit 7"
+    arguments = ("exec", "-i", "-e", "B=2", "beside", "sh", "-c", script)
+    done = fastlayer.run(*arguments, check=False, stdin=b"passed on\n")
+    assert done.stdout.decode().splitlines() == ["1 2", "/home", "inside", "0", "passed on", "seen"]
+    assert done.returncode == 7
+    assert fastlayer.text("exec", "-u", "app", "beside", "id", "-un") == "app"
+    fastlayer.run("exec", "beside", "touch", "/made")
+    assert "A /made" in fastlayer.text("diff", "beside").splitlines()
+    missing = fastlayer.run("exec", "beside", "nosuch", check=False)
+    assert missing.returncode == 127
+    calls = fastlayer.text(
+        "exec", "beside", "grep", "-E", "^(CapEff|Seccomp):", "/proc/self/status"
+    )
+    assert calls == "CapEff:\t00000000a80425fb\nSeccomp:\t2"
+    fastlayer.run("rm", "-f", "beside")
+    gone = fastlayer.run("exec", "beside", "true", check=False)
+    assert gone.returncode

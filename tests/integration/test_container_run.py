@@ -16,11 +16,16 @@ from tests.support.busybox_store import busybox_store, remove_containers
 from tests.support.command import Command
 
 
-@pytest.fixture(scope="module")
-def fastlayer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
-    command = busybox_store(tmp_path_factory.mktemp("run"))
-    yield command
-    remove_containers(command)
+@pytest.fixture(scope="module", params=["runc", "builtin"])
+def fastlayer(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Command]:
+    """With each driver that runs containers, chosen as a user chooses one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FASTLAYER_RUNTIME", str(request.param))
+        command = busybox_store(tmp_path_factory.mktemp("run"))
+        yield command
+        remove_containers(command)
 
 
 def shell(fastlayer: Command, script: str, *options: str) -> str:

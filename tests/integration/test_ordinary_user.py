@@ -101,3 +101,28 @@ def test_root_inside_has_no_machine(user: OrdinaryUser) -> None:
     )
     assert code == 0, output
     assert "refused" in output
+
+
+def test_containers_run(user: OrdinaryUser) -> None:
+    code, output = build(user, "base", "CMD true")
+    assert code == 0, output
+
+    def fastlayer(*arguments: str) -> str:
+        done = user.fastlayer(*arguments)
+        assert done.returncode == 0, done.stdout
+        return done.stdout.strip()
+
+    assert fastlayer("run", "--rm", "base", "sh", "-c", "id -u; touch /x; echo $0") == "0\nsh"
+    script = "trap 'exit 4' TERM; echo up; while :; do sleep 0.05; done"
+    fastlayer("run", "-d", "--name", "box", "base", "sh", "-c", f"echo kept > /kept; {script}")
+    try:
+        while fastlayer("logs", "box") != "up":
+            pass
+        refused = user.fastlayer("exec", "box", "true")
+        assert "exec by another user than root needs a runtime" in refused.stdout
+        fastlayer("stop", "box")
+        assert "Exited (4)" in fastlayer("ps", "-a")
+        fastlayer("commit", "box", "made")
+        assert fastlayer("run", "--rm", "made", "cat", "/kept") == "kept"
+    finally:
+        fastlayer("rm", "-f", "box")

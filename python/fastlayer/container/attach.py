@@ -17,6 +17,9 @@ from fastlayer.errors import ContainerError
 MAXIMUM_PAYLOAD = 1024 * 1024
 """Bytes of one frame at most; a longer one is a broken peer."""
 
+SOCKET = "attach.sock"
+"""Name, below a running container's ``run/``, of the socket for those who attach later."""
+
 _HEADER = struct.Struct(">BI")
 
 

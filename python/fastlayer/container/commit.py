@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 from fastlayer.container.adoption import adopt_upper, finish_adoption
 from fastlayer.container.document import timestamp
-from fastlayer.container.drivers import find_driver
+from fastlayer.container.drivers import BuiltinDriver, find_driver
 from fastlayer.container.lifecycle import recover
 from fastlayer.container.registry import Container
 from fastlayer.container.state import AdoptedLayer
+from fastlayer.errors import ContainerError
 from fastlayer.image.catalog import ImageCatalog
 from fastlayer.image.change import apply_changes
 from fastlayer.image.image import Image
@@ -108,6 +109,11 @@ def _copy_running(store: Store, container: Container, pause: bool) -> LayerInfo:
     if not pause:
         return store.diff_upper(chain, str(container.upper), adopt=False)
     driver = find_driver(store.root / "runtime")
+    if isinstance(driver, BuiltinDriver):
+        raise ContainerError(
+            "the built-in sandbox cannot pause a container",
+            hint="stop it first, or commit it as it runs with --no-pause",
+        )
     driver.pause(container.identifier)
     try:
         return store.diff_upper(chain, str(container.upper), adopt=False)

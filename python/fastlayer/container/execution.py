@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -11,13 +12,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fastlayer.container import capabilities, process
-from fastlayer.container.drivers import find_driver
+from fastlayer.container.drivers import RUNTIMES
 from fastlayer.container.drivers.failure import failure_text, start_failure
+from fastlayer.container.drivers.runc import find_runtime
+from fastlayer.container.drivers.sandbox import SandboxLauncher
+from fastlayer.container.launch import SANDBOX_MARK
 from fastlayer.container.lifecycle import current_state
 from fastlayer.container.registry import Container
-from fastlayer.container.spec import process_section, require_passable
+from fastlayer.container.spec import (
+    ProcessSpec,
+    process_section,
+    require_passable,
+    runtime_config,
+)
 from fastlayer.container.tree import MergedTree
-from fastlayer.errors import ConflictError
+from fastlayer.container.user_namespace import is_nested
+from fastlayer.errors import ConflictError, ContainerError
 from fastlayer.store import Store
 
 
@@ -51,10 +61,13 @@ def execute(store: Store, container: Container, request: ExecRequest) -> int:
             hint=f"fastlayer start {container.config.name}",
         )
     require_passable(request.command)
-    driver = find_driver(store.root / "runtime")
+    spec = _spec(store, container, request)
+    if (container.run / SANDBOX_MARK).exists():
+        return _run_beside(container.state().pid, spec, request)
+    driver = find_runtime(store.root / "runtime", RUNTIMES)
     with tempfile.TemporaryDirectory(prefix="exec-", dir=store.root / "staging") as folder:
         document, log = Path(folder) / "process.json", Path(folder) / "log"
-        document.write_text(json.dumps(_process(store, container, request)))
+        document.write_text(json.dumps(process_section(spec)))
         argv = driver.exec_argv(container.identifier, document, log=log, detach=request.detach)
         code = _run(argv, stdin=request.stdin)
         reason = failure_text(log) if code else ""
@@ -63,7 +76,7 @@ def execute(store: Store, container: Container, request: ExecRequest) -> int:
     return code
 
 
-def _process(store: Store, container: Container, request: ExecRequest) -> dict[str, object]:
+def _spec(store: Store, container: Container, request: ExecRequest) -> ProcessSpec:
     spec = process.process_spec(store, container, ())
     settings = dict(entry.partition("=")[::2] for entry in spec.environment)
     if request.terminal:
@@ -75,17 +88,40 @@ def _process(store: Store, container: Container, request: ExecRequest) -> dict[s
         user = process.resolve_user_in(tree, request.user)
         settings.pop("HOME", None)
     chosen = capabilities.ALL if request.privileged else spec.capabilities
-    return process_section(
-        replace(
-            spec,
-            arguments=request.command,
-            environment=tuple(f"{name}={value}" for name, value in settings.items()),
-            working_directory=request.working_directory or spec.working_directory,
-            user=user,
-            terminal=request.terminal,
-            capabilities=capabilities.within(chosen, process.capability_mask()),
-        )
+    return replace(
+        spec,
+        arguments=request.command,
+        environment=tuple(f"{name}={value}" for name, value in settings.items()),
+        working_directory=request.working_directory or spec.working_directory,
+        user=user,
+        terminal=request.terminal,
+        capabilities=capabilities.within(chosen, process.capability_mask()),
     )
+
+
+def _run_beside(pid: int, spec: ProcessSpec, request: ExecRequest) -> int:
+    """Run a process beside one of our own sandbox's."""
+    wanted = {"-t": request.terminal, "-d": request.detach}
+    refused = [flag for flag, is_set in wanted.items() if is_set]
+    if refused or is_nested():
+        what = f"exec {refused[0]}" if refused else "exec by another user than root"
+        raise ContainerError(
+            f"{what} needs a runtime: the built-in sandbox does not do it",
+            hint="install runc, crun or youki and run as root",
+        )
+    launcher = SandboxLauncher(None)
+    null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        streams = (0 if request.stdin else null, 1, 2)
+        running = launcher.start_beside(pid, runtime_config(spec, "/"), streams)
+        while True:
+            try:
+                return running.wait()
+            except KeyboardInterrupt:
+                running.signal(signal.SIGINT)  # what the process does with it counts
+    finally:
+        os.close(null)
+        launcher.close()
 
 
 def _run(argv: Sequence[bytes], *, stdin: bool) -> int:

@@ -1,6 +1,6 @@
-"""Starts a container's process: mounts its root, writes its bundle, runs the runtime detached.
+"""Starts a container's process: mounts its root, and starts it by a runtime or by our sandbox.
 
-Used by the monitor only, which must be a subreaper: the process becomes its child.
+Used by the monitor only, which must be a subreaper: a runtime's process becomes its child.
 """
 
 from __future__ import annotations
@@ -10,16 +10,19 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import socket
 import struct
 import termios
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 from fastlayer.container import network, rootfs
-from fastlayer.container.drivers import Driver
+from fastlayer.container.drivers import BuiltinDriver, Driver
 from fastlayer.container.drivers.failure import failure_text, start_failure
 from fastlayer.container.drivers.runc import state_directory
+from fastlayer.container.drivers.sandbox import SandboxLauncher, SandboxProcess
 from fastlayer.container.process import process_spec
 from fastlayer.container.registry import Container
 from fastlayer.container.spec import ProcessSpec, runtime_config
@@ -27,6 +30,64 @@ from fastlayer.errors import ContainerError
 from fastlayer.store import MountNamespace, Store
 
 _CONSOLE_SECONDS = 30
+
+SANDBOX_MARK = "sandbox"
+"""Name, below a running container's ``run/``, of the file that says that our sandbox runs it."""
+
+
+class FirstProcess(Protocol):
+    """The first process of a container, as its monitor has it."""
+
+    def fileno(self) -> int:
+        """A descriptor that can be read when the process has ended; open until :meth:`wait`."""
+
+    def signal(self, number: int) -> None:
+        """Send it a signal; nothing happens where it has ended."""
+
+    def wait(self) -> int:
+        """Reap it; gives its exit code."""
+
+
+class ChildProcess:
+    """One that is our child. See :class:`FirstProcess`."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._watch = os.pidfd_open(pid)
+
+    def fileno(self) -> int:
+        """See :class:`FirstProcess`."""
+        return self._watch
+
+    def signal(self, number: int) -> None:
+        """See :class:`FirstProcess`."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._watch, number)
+
+    def wait(self) -> int:
+        """See :class:`FirstProcess`."""
+        os.close(self._watch)
+        code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        return 128 - code if code < 0 else code
+
+
+class _SandboxedProcess:
+    """One of our own sandbox. See :class:`FirstProcess`."""
+
+    def __init__(self, process: SandboxProcess, launcher: SandboxLauncher) -> None:
+        self._process = process
+        self._launcher = launcher
+
+    def fileno(self) -> int:
+        return self._process.fileno()
+
+    def signal(self, number: int) -> None:
+        self._process.signal(number)
+
+    def wait(self) -> int:
+        code = self._process.wait()
+        self._launcher.close()
+        return code
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +98,7 @@ class Launched:
 
     pid: int
     root: Path
+    process: FirstProcess
     stdin: int | None = None
     stdout: int | None = None
     stderr: int | None = None
@@ -46,7 +108,7 @@ class Launched:
 def launch(
     store: Store,
     container: Container,
-    driver: Driver,
+    driver: Driver | BuiltinDriver,
     namespace: MountNamespace,
     size: tuple[int, int] | None,
 ) -> Launched:
@@ -75,6 +137,8 @@ def launch(
     )
     try:
         config = runtime_config(spec, str(root), filter_calls=driver.filters_calls)
+        if isinstance(driver, BuiltinDriver):
+            return _start_sandbox(container, namespace, config, root)
         (run / "config.json").write_text(json.dumps(config))
         return _start(container, driver, namespace, spec, root, size)
     except BaseException:
@@ -127,8 +191,9 @@ def _start(
         first = int((run / "pid").read_text())
         if terminal is not None:
             streams.close_outer()
-            return Launched(first, root, terminal=terminal)
-        return Launched(first, root, streams.stdin, streams.stdout, streams.stderr)
+            return Launched(first, root, ChildProcess(first), terminal=terminal)
+        outer = (streams.stdin, streams.stdout, streams.stderr)
+        return Launched(first, root, ChildProcess(first), *outer)
     except BaseException:
         streams.close_inner()
         streams.close_outer()
@@ -136,6 +201,30 @@ def _start(
     finally:
         if console is not None:
             console.close()
+
+
+def _start_sandbox(
+    container: Container, namespace: MountNamespace, config: dict[str, Any], root: Path
+) -> Launched:
+    if config["process"]["terminal"]:
+        raise ContainerError(
+            "the built-in sandbox gives no terminals",
+            hint="leave -t away, or install runc, crun or youki and run as root",
+        )
+    streams = _Streams(container.config.open_stdin)
+    launcher = SandboxLauncher(namespace)
+    try:
+        process = launcher.start_first(config, streams.inner)
+        streams.close_inner()
+        pid = process.started()
+    except BaseException:
+        streams.close_inner()
+        streams.close_outer()
+        launcher.close()
+        raise
+    (container.run / SANDBOX_MARK).touch()
+    first = _SandboxedProcess(process, launcher)
+    return Launched(pid, root, first, streams.stdin, streams.stdout, streams.stderr)
 
 
 class _Streams:

@@ -21,7 +21,9 @@ from fastlayer.container import attach
 from fastlayer.container.adoption import finish_adoption
 from fastlayer.container.attach import Frame, Kind
 from fastlayer.container.document import timestamp
-from fastlayer.container.drivers import Driver, find_driver
+from fastlayer.container.drivers import RUNTIMES, find_driver
+from fastlayer.container.drivers.runc import find_runtime
+from fastlayer.container.launch import SANDBOX_MARK
 from fastlayer.container.registry import Container, ContainerRegistry
 from fastlayer.container.state import ContainerState
 from fastlayer.errors import ConflictError, ContainerError, FastlayerError, UsageError
@@ -190,11 +192,10 @@ def stop(
     """
     if current_state(store, container).status != "running":
         return
-    driver = find_driver(store.root / "runtime")
     name = signal_name or container.config.image_config().config.stop_signal
     number = parse_signal(name) if name else _DEFAULT_STOP_SIGNAL
     patience = float(container.config.stop_timeout) if seconds is None else seconds
-    _signal(driver, container, number)
+    _signal(store, container, number)
     if wait(store, container, None if patience < 0 else patience) is None:
         kill(store, container)
 
@@ -207,8 +208,7 @@ def kill(store: Store, container: Container, number: int = signal.SIGKILL) -> No
     ContainerError
         It still runs a while after SIGKILL.
     """
-    driver = find_driver(store.root / "runtime")
-    _signal(driver, container, number)
+    _signal(store, container, number)
     if number == signal.SIGKILL and wait(store, container, _KILL_SECONDS) is None:
         raise ContainerError(f"container {container.config.name} does not end after SIGKILL")
 
@@ -265,14 +265,34 @@ def parse_signal(text: str) -> int:
     return int(number)
 
 
-def _signal(driver: Driver, container: Container, number: int) -> None:
+def _signal(store: Store, container: Container, number: int) -> None:
     try:
-        driver.kill(container.identifier, number)
+        if (container.run / SANDBOX_MARK).exists():
+            _ask_monitor(container, attach.encode_numbers(Kind.SIGNAL, number))
+        else:
+            find_runtime(store.root / "runtime", RUNTIMES).kill(container.identifier, number)
     except ContainerError:
         # It may have ended between the look and the signal.
         if wait_short(container):
             return
         raise
+
+
+def _ask_monitor(container: Container, frame: bytes) -> None:
+    """Say something to the monitor of a container that runs."""
+    try:
+        directory = os.open(container.run, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+                # A socket's path is 107 bytes at most.
+                connection.connect(f"/proc/self/fd/{directory}/{attach.SOCKET}")
+                connection.sendall(frame)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        raise ContainerError(
+            f"the monitor of container {container.config.name} does not answer: {error.strerror}"
+        ) from error
 
 
 def wait_short(container: Container) -> bool:

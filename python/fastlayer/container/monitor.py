@@ -18,7 +18,7 @@ from pathlib import Path
 from fastlayer.container import attach
 from fastlayer.container.attach import Kind
 from fastlayer.container.document import timestamp
-from fastlayer.container.drivers import Driver, find_driver
+from fastlayer.container.drivers import StepDriver, find_driver
 from fastlayer.container.launch import Launched, launch
 from fastlayer.container.log import LogWriter
 from fastlayer.container.registry import Container, ContainerRegistry
@@ -26,9 +26,6 @@ from fastlayer.container.relay import Relay
 from fastlayer.container.subreaper import become_subreaper
 from fastlayer.errors import ContainerError, FastlayerError
 from fastlayer.store import MountNamespace, Store
-
-ATTACH_SOCKET = "attach.sock"
-"""Name, below a running container's ``run/``, of the socket for those who attach later."""
 
 
 class Monitor:
@@ -76,14 +73,14 @@ class Monitor:
 
     def _clean_up(
         self,
-        driver: Driver,
+        driver: StepDriver,
         namespace: MountNamespace,
         launched: Launched,
         relay: Relay,
         log: LogWriter,
     ) -> int:
         """Reap the process and undo what its start made; gives its exit code."""
-        _, status = os.waitpid(launched.pid, 0)
+        code = launched.process.wait()
         relay.close_streams()
         log.close()
         with contextlib.suppress(ContainerError):
@@ -92,8 +89,7 @@ class Monitor:
             namespace.unmount(str(launched.root))
         namespace.close()
         shutil.rmtree(self._container.run, ignore_errors=True)
-        code = os.waitstatus_to_exitcode(status)
-        return 128 - code if code < 0 else code
+        return code
 
     def _fail(self, error: FastlayerError, lock: int) -> None:
         code = error.exit_code if isinstance(error, ContainerError) else 125
@@ -116,7 +112,7 @@ class _listener:  # noqa: N801  (used as a function)
     def __enter__(self) -> socket.socket:
         descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            self._socket.bind(f"/proc/self/fd/{descriptor}/{ATTACH_SOCKET}")
+            self._socket.bind(f"/proc/self/fd/{descriptor}/{attach.SOCKET}")
         finally:
             os.close(descriptor)
         self._socket.listen(16)

@@ -11,7 +11,6 @@ import contextlib
 import errno
 import os
 import selectors
-import signal
 import socket
 import time
 from collections.abc import Callable
@@ -59,7 +58,7 @@ class Relay:
     ) -> None:
         self._log = log
         self._terminal = launched.terminal
-        self._watch = os.pidfd_open(launched.pid)
+        self._process = launched.process
         self._selector = selectors.DefaultSelector()
         self._clients: set[_Client] = set()
         self._outputs: dict[int, int] = {}
@@ -81,7 +80,7 @@ class Relay:
         for descriptor in self._outputs:
             os.set_blocking(descriptor, False)
             self._selector.register(descriptor, selectors.EVENT_READ, self._read_output)
-        self._selector.register(self._watch, selectors.EVENT_READ, self._process_ended)
+        self._selector.register(self._process.fileno(), selectors.EVENT_READ, self._process_ended)
         if listener is not None:
             listener.setblocking(False)
             self._selector.register(listener, selectors.EVENT_READ, self._accept)
@@ -128,7 +127,6 @@ class Relay:
         for client in list(self._clients):
             self._drop(client)
         self._selector.close()
-        os.close(self._watch)
 
     def close_streams(self) -> None:
         """Close our ends of the process's streams."""
@@ -221,8 +219,7 @@ class Relay:
             rows, columns = frame.numbers()
             set_size(self._terminal, rows, columns)
         elif frame.kind is Kind.SIGNAL and not self._ended:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._watch, frame.numbers()[0])
+            self._process.signal(frame.numbers()[0])
 
     def _write_client(self, client: _Client) -> None:
         try:

@@ -2,8 +2,13 @@
 
 #![allow(unsafe_code)]
 
+use std::os::fd::AsFd;
+
 use rustix::io::Errno;
-use rustix::thread::{UnshareFlags, unshare_unsafe};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::thread::{
+    ThreadNameSpaceType, UnshareFlags, move_into_thread_name_spaces, unshare_unsafe,
+};
 
 use crate::failure::Failure;
 
@@ -25,6 +30,17 @@ pub(crate) fn enter_processes(flags: u32) -> Result<(), Failure> {
 pub(crate) fn enter_others(flags: u32) -> Result<(), Failure> {
     let others = known(flags)?.difference(UnshareFlags::NEWPID);
     unshare(others.union(UnshareFlags::NEWNS))
+}
+
+/// Enters the namespaces of another process, and with its mounts its root directory; those of
+/// processes count for children only.
+pub(crate) fn enter_those_of(process: u32, flags: u32) -> Result<(), Failure> {
+    let failed = |errno| Failure::new(format!("cannot enter the namespaces of {process}: {errno}"));
+    let wanted = ThreadNameSpaceType::from_bits_retain(known(flags)?.bits());
+    let pid = i32::try_from(process).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or_else(|| failed(Errno::SRCH))?;
+    let process = pidfd_open(pid, PidfdFlags::empty()).map_err(failed)?;
+    move_into_thread_name_spaces(process.as_fd(), wanted).map_err(failed)
 }
 
 /// Makes a user namespace and enters it. Its maps are still to be written, by a process outside.

@@ -82,7 +82,11 @@ fn arrange(streams: Streams) -> std::result::Result<OwnedFd, Errno> {
 fn run(task: &Task, connection: &OwnedFd) -> Result<i32> {
     let failed = |errno| Failure::new(format!("cannot start a process: {errno}"));
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).map_err(failed)?;
-    namespaces::enter_processes(task.namespaces)?;
+    if task.beside != 0 {
+        namespaces::enter_those_of(task.beside, task.namespaces)?;
+    } else {
+        namespaces::enter_processes(task.namespaces)?;
+    }
     if task.options.root_only {
         set_child_subreaper(Some(getpid())).map_err(failed)?;
     }
@@ -175,6 +179,9 @@ fn first_process(task: &Task, writer: OwnedFd) -> ! {
             .map_err(|errno| Failure::new(format!("cannot follow the supervisor: {errno}")))?;
         if task.options.root_only {
             return root::change(task);
+        }
+        if task.beside != 0 {
+            return Ok(());
         }
         namespaces::enter_others(task.namespaces)?;
         if !task.hostname.is_empty() {

@@ -10,7 +10,7 @@ use std::ffi::CString;
 use crate::error::{Error, Result};
 
 /// The first four bytes of every message; the last of them is the version of the form.
-pub const MAGIC: [u8; 4] = *b"FLT\x01";
+pub const MAGIC: [u8; 4] = *b"FLT\x02";
 
 /// A process to start, and what it finds around it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,8 +19,10 @@ pub struct Task {
     pub root: Vec<u8>,
     /// Switches.
     pub options: Options,
-    /// Namespaces to make, as the flags of `unshare`.
+    /// Namespaces to make, or to enter, as the flags of `unshare`.
     pub namespaces: u32,
+    /// A process whose namespaces are entered, and whose root with them; 0 makes new ones.
+    pub beside: u32,
     /// Host name; empty leaves it.
     pub hostname: Vec<u8>,
     /// The program and its arguments.
@@ -139,6 +141,7 @@ impl Task {
             root: reader.text()?,
             options: Options::of_bits(reader.number()?)?,
             namespaces: reader.number()?,
+            beside: reader.number()?,
             hostname: reader.text()?,
             arguments: reader.list(Reader::word)?,
             environment: reader.list(Reader::word)?,

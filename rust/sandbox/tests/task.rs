@@ -44,6 +44,7 @@ fn message() -> Vec<u8> {
         .text(b"/root")
         .number(0b110_1001)
         .number(0x2000_0000)
+        .number(77)
         .text(b"host")
         .texts(&[b"sh", b"-c", b""])
         .texts(&[b"A=1"])
@@ -103,6 +104,7 @@ fn task() -> Task {
             ..Options::default()
         },
         namespaces: 0x2000_0000,
+        beside: 77,
         hostname: b"host".to_vec(),
         arguments: strings(&["sh", "-c", ""]),
         environment: strings(&["A=1"]),

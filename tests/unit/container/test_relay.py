@@ -20,7 +20,7 @@ need_core()
 
 from fastlayer.container import attach, log  # noqa: E402
 from fastlayer.container.attach import Frame, Kind  # noqa: E402
-from fastlayer.container.launch import Launched, set_size  # noqa: E402
+from fastlayer.container.launch import ChildProcess, Launched, set_size  # noqa: E402
 from fastlayer.container.log import LogWriter  # noqa: E402
 from fastlayer.container.relay import Relay  # noqa: E402
 
@@ -54,7 +54,7 @@ def start(command: str) -> tuple[subprocess.Popen[bytes], Launched]:
     streams = [os.dup(s.fileno()) for s in (process.stdin, process.stdout, process.stderr)]
     for stream in (process.stdin, process.stdout, process.stderr):
         stream.close()
-    return process, Launched(process.pid, Path("/"), *streams)
+    return process, Launched(process.pid, Path("/"), ChildProcess(process.pid), *streams)
 
 
 def relay(
@@ -165,7 +165,7 @@ def test_a_terminal_echoes_resizes_and_ends(tmp_path: Path) -> None:
         peer.connection.sendall(attach.encode_numbers(Kind.RESIZE, 33, 44))
         peer.send(Kind.STDIN, b"hi\n")
 
-    launched = Launched(process.pid, Path("/"), terminal=master)
+    launched = Launched(process.pid, Path("/"), ChildProcess(process.pid), terminal=master)
     frames = relay(process, launched, tmp_path / "log", act)
     assert output(frames) == b"10 20\r\nhi\r\n33 44\r\ngot hi\r\n"
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -87,22 +86,36 @@ class Driver(StepDriver, Protocol):
         """Thaw all processes."""
 
 
-def find_driver(cache: Path, candidates: Sequence[str] = RUNTIMES) -> Driver:
-    """The first runtime that is installed and works here, for containers.
+def find_driver(cache: Path, wanted: str | None = None) -> Driver | BuiltinDriver:
+    """What runs containers: a runtime that is installed and works, else our sandbox.
 
     Parameters
     ----------
     cache:
         File that remembers which program passed the probe, so that it runs once.
-    candidates:
-        Program names, the preferred first.
+    wanted:
+        A runtime's name or ``builtin``; ``$FASTLAYER_RUNTIME`` where it is ``None``.
 
     Raises
     ------
+    UsageError
+        There is no runtime of that name.
     RuntimeMissingError
-        None is installed, or none works; the message has each one's reason.
+        The runtime that was asked for does not work, or the user may not make namespaces.
     """
-    return find_runtime(cache, candidates)
+    name = _wanted(wanted)
+    if name in RUNTIMES:
+        return find_runtime(cache, (name,))
+    if not name and not is_nested() and os.geteuid() == 0:
+        with contextlib.suppress(RuntimeMissingError):
+            return find_runtime(cache, RUNTIMES)
+    _require_root()
+    if name == CHROOT or not _may_make_namespaces():
+        raise RuntimeMissingError(
+            "containers need namespaces, and this machine refuses them",
+            hint="the steps of builds run without them",
+        )
+    return BuiltinDriver()
 
 
 def find_step_driver(cache: Path, wanted: str | None = None) -> StepDriver:
@@ -123,22 +136,32 @@ def find_step_driver(cache: Path, wanted: str | None = None) -> StepDriver:
     RuntimeMissingError
         The runtime that was asked for does not work, or the user may not make namespaces.
     """
-    name = os.environ.get(VARIABLE, "") if wanted is None else wanted
-    if name and name not in {*RUNTIMES, BUILTIN, CHROOT}:
-        known = ", ".join((*RUNTIMES, BUILTIN, CHROOT))
-        raise UsageError(f"unknown runtime: {name}", hint=f"set {VARIABLE} to one of {known}")
+    name = _wanted(wanted)
     if name in RUNTIMES:
         return find_runtime(cache, (name,))
     refused = name == CHROOT or (not name and not _may_make_namespaces())
     if not name and not refused and not is_nested():
         with contextlib.suppress(RuntimeMissingError):
             return find_runtime(cache, RUNTIMES)
+    _require_root()
+    return ChrootDriver() if refused else BuiltinDriver()
+
+
+def _wanted(name: str | None) -> str:
+    """The driver that is asked for; empty where none is."""
+    name = os.environ.get(VARIABLE, "") if name is None else name
+    if name and name not in {*RUNTIMES, BUILTIN, CHROOT}:
+        known = ", ".join((*RUNTIMES, BUILTIN, CHROOT))
+        raise UsageError(f"unknown runtime: {name}", hint=f"set {VARIABLE} to one of {known}")
+    return name
+
+
+def _require_root() -> None:
     if os.geteuid() != 0:
         raise RuntimeMissingError(
             "running processes needs root or a user namespace, and this process has neither",
             hint="see why with `unshare --user true`; COPY-only builds need no namespace",
         )
-    return ChrootDriver() if refused else BuiltinDriver()
 
 
 def _may_make_namespaces() -> bool:

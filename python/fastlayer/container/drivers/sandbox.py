@@ -84,6 +84,24 @@ class SandboxLauncher:
     ) -> SandboxProcess:
         """See :class:`fastlayer.container.drivers.foreground.Launcher`."""
         message = task.encode(config, reaper=not self._root_only, root_only=self._root_only)
+        return self.send(message, streams)
+
+    def start_first(self, config: dict[str, Any], streams: Streams) -> SandboxProcess:
+        """Start a process that is the first of its namespace, as a container's is."""
+        return self.send(task.encode(config, reaper=False), streams)
+
+    def start_beside(self, pid: int, config: dict[str, Any], streams: Streams) -> SandboxProcess:
+        """Start a process in the namespaces of another one."""
+        return self.send(task.encode(config, reaper=False, beside=pid), streams)
+
+    def send(self, message: bytes, streams: Streams) -> SandboxProcess:
+        """Start the process of a message.
+
+        Raises
+        ------
+        ContainerError
+            The sandbox's own process is gone.
+        """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         description = os.memfd_create("task", os.MFD_CLOEXEC)
         try:
@@ -126,26 +144,51 @@ class SandboxProcess:
         self._connection = connection
         self._lock = threading.Lock()
 
+    def started(self) -> int:
+        """Wait until it runs; gives its id.
+
+        Raises
+        ------
+        ContainerError
+            It could not be started; ``exit_code`` is docker's for the reason.
+        """
+        letter, number = self._hear()
+        if letter != b"S":
+            self._close()
+            raise not_started("its sandbox was killed", _KILLED)
+        return number
+
     def wait(self) -> int:
         """See :class:`fastlayer.container.drivers.foreground.Running`."""
         while True:
-            try:
-                packet = self._connection.recv(_MESSAGE_BYTES)
-            except OSError:
-                packet = b""  # killed: its end of the connection went away unread
-            if not packet:
-                code = _KILLED
-                break
-            letter, number = _HEAD.unpack_from(packet)
-            if letter == b"X":
-                code = number
-                break
-            if letter == b"F":
-                text = packet[_HEAD.size :].decode("utf-8", "replace")
+            letter, number = self._hear()
+            if letter != b"S":
                 self._close()
-                raise not_started(text, number)
-        self._close()
-        return code
+                return number if letter == b"X" else _KILLED
+
+    def _hear(self) -> tuple[bytes, int]:
+        """The next message: its letter, none where the connection ended, and its number."""
+        try:
+            packet = self._connection.recv(_MESSAGE_BYTES)
+        except OSError:
+            packet = b""  # killed: its end of the connection went away unread
+        if not packet:
+            return b"", 0
+        letter, number = _HEAD.unpack_from(packet)
+        if letter == b"F":
+            text = packet[_HEAD.size :].decode("utf-8", "replace")
+            self._close()
+            raise not_started(text, number)
+        return letter, number
+
+    def fileno(self) -> int:
+        """The connection to its supervisor; after :meth:`started` it can be read at the end."""
+        return self._connection.fileno()
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        with self._lock, contextlib.suppress(OSError):
+            self._connection.send(struct.pack("<i", number))
 
     def kill(self) -> None:
         """See :class:`fastlayer.container.drivers.foreground.Running`."""

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from fastlayer.container import capabilities, filter_program
 from fastlayer.errors import ContainerError
 
-_MAGIC = b"FLT\x01"
+_MAGIC = b"FLT\x02"
 _UNLIMITED = 2**64 - 1
 
 _NAMESPACES = {
@@ -46,7 +46,9 @@ _LOCKS = 10  # a resource without a name in Python
 _Value = TypeVar("_Value")
 
 
-def encode(config: Mapping[str, Any], *, reaper: bool, root_only: bool = False) -> bytes:
+def encode(
+    config: Mapping[str, Any], *, reaper: bool, root_only: bool = False, beside: int = 0
+) -> bytes:
     """The message.
 
     Parameters
@@ -57,6 +59,8 @@ def encode(config: Mapping[str, Any], *, reaper: bool, root_only: bool = False) 
         Whether the first process inside is ours, and the configured one its child.
     root_only:
         Whether only the root directory is changed: no namespaces, and none of the mounts.
+    beside:
+        The id of a process whose namespaces are entered instead of making new ones; 0 for none.
 
     Raises
     ------
@@ -76,7 +80,6 @@ def encode(config: Mapping[str, Any], *, reaper: bool, root_only: bool = False) 
         root_only,
     )
     sets = process["capabilities"]
-    user = process["user"]
     # The section is docker's for the bounding set, whose program is made once.
     filtered = "seccomp" in linux
     parts = (
@@ -84,13 +87,12 @@ def encode(config: Mapping[str, Any], *, reaper: bool, root_only: bool = False) 
         _text(config["root"]["path"]),
         _number(sum(bool(switch) << position for position, switch in enumerate(switches))),
         _number(sum(_NAMESPACES[kind] for kind in kinds)),
+        _number(beside),
         _text(config["hostname"]),
         _list(process["args"], _text),
         _list(process["env"], _text),
         _text(process["cwd"]),
-        _number(user["uid"]),
-        _number(user["gid"]),
-        _list(user["additionalGids"], _number),
+        _user(process["user"]),
         *(
             struct.pack("<Q", capabilities.mask(sets.get(name, ())))
             for name in ("bounding", "effective", "permitted", "inheritable")
@@ -103,6 +105,11 @@ def encode(config: Mapping[str, Any], *, reaper: bool, root_only: bool = False) 
         _bytes(filter_program.docker_filter(frozenset(sets["bounding"])) if filtered else b""),
     )
     return b"".join(parts)
+
+
+def _user(user: Mapping[str, Any]) -> bytes:
+    groups = _list(user["additionalGids"], _number)
+    return _number(user["uid"]) + _number(user["gid"]) + groups
 
 
 def _all_devices(linux: Mapping[str, Any]) -> bool:
