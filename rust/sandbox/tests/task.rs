@@ -165,7 +165,7 @@ fn what_is_not_is_refused() {
         "the task is too long"
     );
     let mut other = whole.clone();
-    other[3] = 2;
+    other[3] = MAGIC[3] + 1;
     assert_eq!(refusal(&other), "the task is from another version");
     let mut option = whole;
     option[13] = 0xff;
