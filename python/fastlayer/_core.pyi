@@ -212,8 +212,8 @@ class Store:
         """The merged tree as plain files below an existing directory (-o type=local)."""
     def write_tree_tar(self, chain: Sequence[str], fd: int) -> None:
         """The merged tree as one tar (-o type=tar, export)."""
-    def checkout(self, chain: Sequence[str]) -> list[str]:
-        """Overlay lower directories, the topmost first."""
+    def checkout(self, chain: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Overlay lower directories, the topmost first, and the data-only ones below them."""
 
     # trees
     def tree_id(self, chain: Sequence[str]) -> str: ...
@@ -256,8 +256,15 @@ class MountNamespace:
 
     def __new__(cls) -> MountNamespace: ...
     def mount_overlay(
-        self, lowers: Sequence[str], upper: str, work: str, target: str, *, volatile: bool
-    ) -> None: ...
+        self,
+        lowers: Sequence[str],
+        data: Sequence[str],
+        upper: tuple[str, str] | None,
+        target: str,
+        *,
+        volatile: bool,
+    ) -> None:
+        """``upper`` is the upper directory and its work directory; None mounts read-only."""
     def unmount(self, target: str) -> None: ...
     def spawn(
         self,

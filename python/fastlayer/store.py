@@ -16,6 +16,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 try:
     from fastlayer import _core
@@ -52,6 +53,7 @@ __all__ = [
     "CopySource",
     "Entry",
     "LayerInfo",
+    "Lowers",
     "MountNamespace",
     "PlainTree",
     "Problem",
@@ -100,6 +102,21 @@ def discard_tree(path: str | os.PathLike[str]) -> None:
     """Remove a directory as :func:`remove_tree` does; what cannot be removed stays, unsaid."""
     with contextlib.suppress(FastlayerError):
         remove_tree(path)
+
+
+class Lowers(NamedTuple):
+    """What an overlay mount of a chain is stacked from.
+
+    Parameters
+    ----------
+    directories:
+        Lower directories, the topmost first; at least one.
+    data:
+        Data-only directories below them, in order; none where no file needs them.
+    """
+
+    directories: tuple[str, ...]
+    data: tuple[str, ...]
 
 
 class Store:
@@ -353,15 +370,15 @@ class Store:
         """Write the chain's merged tree as one deterministic tar."""
         self._core.write_tree_tar(chain, fd)
 
-    def checkout(self, chain: Sequence[str]) -> list[str]:
-        """Directories that an overlay mount takes as its lowers, the topmost first.
+    def checkout(self, chain: Sequence[str]) -> Lowers:
+        """Lay the chain out for an overlay mount, which alone may read what is there.
 
         Raises
         ------
         RawLayerError
             A layer of the chain is raw; the message has the parser's reason.
         """
-        return self._core.checkout(chain)
+        return Lowers(*map(tuple, self._core.checkout(chain)))
 
     # Trees.
 

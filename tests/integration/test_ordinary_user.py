@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 
 import pytest
@@ -126,3 +127,25 @@ def test_containers_run(user: OrdinaryUser) -> None:
         assert fastlayer("run", "--rm", "made", "cat", "/kept") == "kept"
     finally:
         fastlayer("rm", "-f", "box")
+
+
+def test_equal_files_are_stubs_where_the_kernel_follows_them(user: OrdinaryUser) -> None:
+    content = "line\n" * 20_000
+    (user.home / "context" / "big").write_text(content)
+    code, output = build(
+        user,
+        "equal",
+        "COPY big /one/a",
+        "COPY big /one/b",
+        "COPY --chmod=600 big /one/c",
+        "RUN sha256sum /one/*; tar cf - /one | tar tvf - | grep 'link to'; chmod 640 /one/c",
+        "RUN sha256sum /one/*",
+    )
+    assert code == 0, output
+    sums = [line.split()[-2] for line in output.splitlines() if "  /one/" in line]
+    assert "link to" not in output.replace("'link to'", "")
+    assert sums == [hashlib.sha256(content.encode()).hexdigest()] * 6
+    store = user.home / ".local/share/fastlayer"
+    answer = (store / "cache/stubs-user").read_text().split()[-1]
+    stubs = store.glob("checkouts/*/user/stubs-*/fs/one/*")
+    assert [path.name for path in stubs] == (["c"] if answer == "yes" else [])

@@ -30,13 +30,14 @@ def overlay_mount(store: Store, chain: Sequence[str], folder: Path) -> Iterator[
     """
     need_root()
     mount = OverlayMount(folder / "merged", folder / "upper")
-    for name in ("merged", "upper", "work", "empty"):
+    for name in ("merged", "upper", "work"):
         (folder / name).mkdir(parents=True)
-    lowers = store.checkout(chain) or [str(folder / "empty")]
+    lowers = store.checkout(chain)
+    stacked = "::".join((":".join(lowers.directories), *lowers.data))
     options = ",".join(
         [
             "index=off,metacopy=off,redirect_dir=off",
-            f"lowerdir={':'.join(lowers)},upperdir={mount.upper},workdir={folder / 'work'}",
+            f"lowerdir={stacked},upperdir={mount.upper},workdir={folder / 'work'}",
         ]
     )
     subprocess.run(

@@ -42,18 +42,20 @@ class TreeMounts:
     @contextlib.contextmanager
     def mounted(self, chain: Sequence[str]) -> Iterator[MountedTree]:
         """Mount a chain below an empty upper; the upper stays when the mount is gone."""
-        with self.mounted_over(self.store.checkout(chain)) as mount:
+        with self.mounted_over(*self.store.checkout(chain)) as mount:
             yield mount
 
     @contextlib.contextmanager
-    def mounted_over(self, lowers: Sequence[str]) -> Iterator[MountedTree]:
+    def mounted_over(
+        self, lowers: Sequence[str], data: Sequence[str] = ()
+    ) -> Iterator[MountedTree]:
         """As :meth:`mounted`, over directories in overlay's format, the topmost first."""
         place = self.folder / f"{next(self._numbers)}"
         for name in ("upper", "work", "merged"):
             (place / name).mkdir(parents=True)
         os.chmod(place / "upper", 0o755)
         upper, work, merged = (str(place / name) for name in ("upper", "work", "merged"))
-        self._namespace.mount_overlay(lowers, upper, work, merged, volatile=True)
+        self._namespace.mount_overlay(lowers, data, (upper, work), merged, volatile=True)
         try:
             yield MountedTree(Path(f"/proc/{self._process}/root{merged}"), place / "upper")
         finally:

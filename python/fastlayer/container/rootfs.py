@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fastlayer.container import scaffold, user_namespace
 from fastlayer.container.mounts import Mount
-from fastlayer.store import Entry, MountNamespace, Store
+from fastlayer.store import Entry, Lowers, MountNamespace, Store
 
 _DEFAULT_ROOT_MODE = 0o755
 
@@ -78,10 +78,33 @@ def mount(
 
     targets = [(mount.target, mount.is_directory) for mount in mounts]
     needed = scaffold.build(lookup, targets, below)
-    lowers = store.checkout(chain) if chain else []
-    if needed or not lowers:
-        lowers = [str(below), *lowers]
-    namespace.mount_overlay(
-        lowers, str(directory / "upper"), str(directory / "work"), str(root), volatile=volatile
-    )
+    lowers = store.checkout(chain) if chain else Lowers((), ())
+    directories = lowers.directories
+    if needed or not directories:
+        directories = (str(below), *directories)
+    upper = (str(directory / "upper"), str(directory / "work"))
+    namespace.mount_overlay(directories, lowers.data, upper, str(root), volatile=volatile)
     return root
+
+
+def mount_tree(
+    store: Store, namespace: MountNamespace, chain: Sequence[str], directory: Path
+) -> Path:
+    """Mount ``directory/tree``: what is in the tree of the chain's layers, which nobody can change.
+
+    The root directory itself has no owner and mode of the layers. ``directory`` exists, and lives
+    as long as the mount. The chain is not empty.
+
+    Raises
+    ------
+    RawLayerError
+        A layer's files cannot be laid out.
+    """
+    tree, nothing = directory / "tree", directory / "nothing"
+    tree.mkdir()
+    nothing.mkdir()
+    lowers = store.checkout(chain)
+    # Without an upper, overlayfs wants two lowers. It follows stubs in the lowest one only.
+    directories = (str(nothing), *lowers.directories)
+    namespace.mount_overlay(directories, lowers.data, None, str(tree), volatile=False)
+    return tree

@@ -15,7 +15,7 @@ import queue
 import secrets
 import selectors
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -180,15 +180,36 @@ class StepRunner:
         """
         return self._ready().workspaces.moves_binds
 
+    @contextlib.contextmanager
+    def tree(self, chain: Sequence[str]) -> Iterator[Path]:
+        """The tree of the chain where steps see it: what they may bind, read-only.
+
+        Parameters
+        ----------
+        chain:
+            DiffIDs, the base's first; not empty.
+        """
+        place = self._ready()
+        directory = place.home / secrets.token_hex(8)
+        directory.mkdir(mode=0o700)
+        try:
+            with place.workspaces.tree(chain, directory) as tree:
+                yield tree
+        finally:
+            self._remove_soon(directory)
+
     def discard(self, result: StepResult) -> None:
         """Remove what is left of a step, its layer taken or not; may return before that is done."""
         result.workspace.dispose()
+        self._remove_soon(result.directory)
+
+    def _remove_soon(self, directory: Path) -> None:
         with self._lock:
             if self._home is None:
                 return  # closed: all is removed
             if self._removals is None:
                 self._removals = _Removals()
-            self._removals.add(result.directory)
+            self._removals.add(directory)
 
     def cancel(self) -> None:
         """Kill every running step, from any thread; their :meth:`run` raises Interrupted."""

@@ -56,6 +56,12 @@ pub fn clone_or_copy(source: &File, destination: &File) -> io::Result<()> {
     if reflink(source, destination)? {
         return Ok(());
     }
+    copy_whole(source, destination)
+}
+
+/// Copies the whole of `source`, read from its start, into the empty file `destination`; what is a
+/// hole in one is a hole in the other.
+pub fn copy_whole(source: &File, destination: &File) -> io::Result<()> {
     let metadata = source.metadata()?;
     if metadata.blocks() * UNIT_OF_BLOCKS >= metadata.len() {
         copy_all(source, destination)?;

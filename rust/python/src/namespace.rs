@@ -5,7 +5,8 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-use fastlayer_sandbox::{Error as SandboxError, Overlay, Program, Upper};
+use fastlayer_sandbox::{Error as SandboxError, Overlay, Program, Upper, read_through};
+use fastlayer_store::Trial;
 use pyo3::prelude::*;
 
 use crate::descriptor::duplicate;
@@ -18,6 +19,20 @@ pub struct MountNamespace(fastlayer_sandbox::MountNamespace);
 
 /// What the kernel gives where the upper's file system lacks something, and writes nothing else.
 const EINVAL: i32 = 22;
+
+/// Tries a store's trial mount out.
+pub fn try_mount(trial: &Trial) -> Option<Vec<u8>> {
+    let overlay = Overlay {
+        lowers: trial.lowers.directories.clone(),
+        data: trial.lowers.data.clone(),
+        upper: Some(Upper {
+            directory: trial.upper.clone(),
+            work: trial.work.clone(),
+        }),
+        volatile: true,
+    };
+    read_through(overlay, &trial.target, trial.file, trial.mode).ok()
+}
 
 fn convert(py: Python<'_>, error: SandboxError) -> PyErr {
     let message = error.to_string();
@@ -40,22 +55,20 @@ impl MountNamespace {
             .map_err(|error| convert(py, error))
     }
 
-    #[pyo3(signature = (lowers, upper, work, target, *, volatile))]
+    #[pyo3(signature = (lowers, data, upper, target, *, volatile))]
     fn mount_overlay(
         &self,
         py: Python<'_>,
         lowers: Vec<PathBuf>,
-        upper: PathBuf,
-        work: PathBuf,
+        data: Vec<PathBuf>,
+        upper: Option<(PathBuf, PathBuf)>,
         target: PathBuf,
         volatile: bool,
     ) -> PyResult<()> {
         let overlay = Overlay {
             lowers,
-            upper: Some(Upper {
-                directory: upper,
-                work,
-            }),
+            data,
+            upper: upper.map(|(directory, work)| Upper { directory, work }),
             volatile,
         };
         py.detach(|| self.0.mount_overlay(overlay, &target))

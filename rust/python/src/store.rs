@@ -10,7 +10,8 @@ use fastlayer_store::copy::NewDirectory;
 use fastlayer_store::export::{Codec, ExportOptions};
 use fastlayer_store::usage::Group;
 use fastlayer_store::{
-    BlobDigest, DiffId, Durability, IngestOptions, Result, Store as LayerStore, WriterOptions,
+    BlobDigest, DiffId, Durability, IngestOptions, Ladder, Result, Store as LayerStore,
+    WriterOptions,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -19,6 +20,7 @@ use crate::blocking::{self, Job};
 use crate::copy::CopyOperation;
 use crate::descriptor::Output;
 use crate::lease::Lease;
+use crate::namespace::try_mount;
 use crate::plain_tree::PlainTree;
 use crate::values::{Change, Collected, Entry, LayerInfo, Problem, Usage};
 use crate::{descriptor, entries, errors};
@@ -86,7 +88,13 @@ impl Store {
     #[new]
     #[pyo3(signature = (root, *, create = true))]
     fn new(py: Python<'_>, root: PathBuf, create: bool) -> PyResult<Self> {
-        blocking::short(py, || LayerStore::open(&root, create)).map(Self)
+        let open = || {
+            let ladder = Ladder::from_environment(try_mount)?;
+            let store = LayerStore::open(&root, create)?;
+            store.set_ladder(ladder);
+            Ok(store)
+        };
+        blocking::short(py, open).map(Self)
     }
 
     #[getter]
@@ -337,10 +345,15 @@ impl Store {
         blocking::run(py, None, work).map(drop)
     }
 
-    fn checkout(&self, py: Python<'_>, chain: Vec<String>) -> PyResult<Vec<OsString>> {
+    fn checkout(
+        &self,
+        py: Python<'_>,
+        chain: Vec<String>,
+    ) -> PyResult<(Vec<OsString>, Vec<OsString>)> {
         let chain = chain_of(py, &chain)?;
         let lowers = blocking::run(py, None, |job| self.0.checkout(&chain, &job.cancel))?;
-        Ok(lowers.into_iter().map(PathBuf::into_os_string).collect())
+        let names = |paths: Vec<PathBuf>| paths.into_iter().map(PathBuf::into_os_string).collect();
+        Ok((names(lowers.directories), names(lowers.data)))
     }
 
     fn tree_id(&self, py: Python<'_>, chain: Vec<String>) -> PyResult<String> {

@@ -28,11 +28,12 @@ pub(crate) fn mount(overlay: &Overlay, target: &Path) -> Result<()> {
         .iter()
         .map(open)
         .collect::<Result<Vec<_>>>()?;
+    let data = overlay.data.iter().map(open).collect::<Result<Vec<_>>>()?;
     let upper = match &overlay.upper {
         Some(upper) => Some((open(&upper.directory)?, open(&upper.work)?)),
         None => None,
     };
-    let options = options(overlay, &lowers, upper.as_ref())?;
+    let options = options(overlay, &lowers, &data, upper.as_ref())?;
     let flags = match upper {
         Some(_) => MountFlags::empty(),
         None => MountFlags::RDONLY,
@@ -48,10 +49,13 @@ pub(crate) fn mount(overlay: &Overlay, target: &Path) -> Result<()> {
 fn options(
     overlay: &Overlay,
     lowers: &[OwnedFd],
+    data: &[OwnedFd],
     upper: Option<&(OwnedFd, OwnedFd)>,
 ) -> Result<CString> {
     let names: Vec<String> = lowers.iter().map(|fd| fd.as_raw_fd().to_string()).collect();
-    let mut options = vec![format!("lowerdir={}", names.join(":"))];
+    let data = data.iter().map(|fd| format!("::{}", fd.as_raw_fd()));
+    let data: String = data.collect();
+    let mut options = vec![format!("lowerdir={}{data}", names.join(":"))];
     if let Some((directory, work)) = upper {
         options.push(format!("upperdir={}", directory.as_raw_fd()));
         options.push(format!("workdir={}", work.as_raw_fd()));

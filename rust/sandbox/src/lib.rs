@@ -21,6 +21,7 @@ pub mod program;
 pub mod server;
 pub mod supervisor;
 pub mod task;
+pub mod trial;
 
 mod kernel;
 mod legacy;
@@ -35,3 +36,4 @@ pub use overlay::{Overlay, Upper, forget_volatile};
 pub use program::Program;
 pub use server::serve;
 pub use task::Task;
+pub use trial::read_through;

@@ -3,7 +3,8 @@
 //! `index`, `metacopy` and `redirect_dir` are off: with any of them on, an upper refers to its
 //! lowers in ways that only the kernel understands. Layers are given one at a time, which has no
 //! limit on the length of all paths together and gives no character in them a meaning. In a user
-//! namespace the overlay's marks are attributes of the user (`userxattr`).
+//! namespace the overlay's marks are attributes of the user (`userxattr`). Lowers may leave the
+//! content of files to data-only directories: kernels before 6.16 refuse that without `metacopy`.
 
 use std::ffi::OsStr;
 use std::io::Read;
@@ -45,6 +46,9 @@ pub(crate) fn fixed_options(nested: bool) -> [(&'static str, &'static str); 3] {
 pub struct Overlay {
     /// Lower directories, the topmost first; at least one.
     pub lowers: Vec<PathBuf>,
+    /// Directories below all of them that are seen only through files of the lowers which say that
+    /// their content is there.
+    pub data: Vec<PathBuf>,
     /// Where changes go; `None` mounts read-only.
     pub upper: Option<Upper>,
     /// Turn syncing inside the mount into nothing: for uppers that are worthless after a crash.
@@ -78,9 +82,10 @@ pub(crate) fn mount(overlay: &Overlay, target: &Path) -> Result<()> {
     if overlay.lowers.is_empty() {
         return Err(Error::Invalid("an overlay needs a lower directory"));
     }
-    if overlay.lowers.len() > MAX_LOWERS {
+    let count = overlay.lowers.len() + overlay.data.len();
+    if count > MAX_LOWERS {
         return Err(Error::TooManyLayers {
-            count: overlay.lowers.len(),
+            count,
             limit: MAX_LOWERS,
         });
     }
@@ -121,6 +126,11 @@ fn configure<'a>(
     for lower in &overlay.lowers {
         let kept = set_path(context, "lowerdir+", lower)
             .map_err(|errno| (errno, "lowerdir+", lower.as_path()))?;
+        opened.push(kept);
+    }
+    for data in &overlay.data {
+        let kept = set_path(context, "datadir+", data)
+            .map_err(|errno| (errno, "datadir+", data.as_path()))?;
         opened.push(kept);
     }
     if let Some(upper) = &overlay.upper {

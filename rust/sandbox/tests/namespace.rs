@@ -9,7 +9,10 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use fastlayer_sandbox::{Error, MountNamespace, Overlay, Program, Upper, forget_volatile};
+use fastlayer_fs::xattr;
+use fastlayer_sandbox::{
+    Error, MountNamespace, Overlay, Program, Upper, forget_volatile, read_through,
+};
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 /// A namespace, or the reason why there is none.
@@ -50,6 +53,7 @@ impl Fixture {
     fn overlay(&self, volatile: bool) -> Overlay {
         Overlay {
             lowers: vec![self.path("high"), self.path("low")],
+            data: Vec::new(),
             upper: Some(Upper {
                 directory: self.path("upper"),
                 work: self.path("work"),
@@ -171,6 +175,20 @@ fn paths_may_be_long_and_odd_and_many() {
             .trim(),
         "150"
     );
+    let odd = top.path().join("up:,\\per");
+    for name in ["upper", "work"] {
+        std::fs::create_dir_all(odd.join(name)).unwrap();
+    }
+    let with_upper = Overlay {
+        upper: Some(Upper {
+            directory: odd.join("upper"),
+            work: odd.join("work"),
+        }),
+        ..overlay.clone()
+    };
+    namespace.mount_overlay(with_upper, &target).unwrap();
+    run(&namespace, &target, "touch x");
+    assert!(odd.join("upper/x").exists());
     let too_many = Overlay {
         lowers: overlay.lowers.iter().cycle().take(501).cloned().collect(),
         ..Overlay::default()
@@ -182,6 +200,58 @@ fn paths_may_be_long_and_odd_and_many() {
             .mount_overlay(Overlay::default(), &target)
             .is_err()
     );
+}
+
+/// Writes a file that leaves its content to a data-only directory.
+fn stub(path: &Path, target: &str, size: u64) {
+    let file = File::create(path).unwrap();
+    file.set_len(size).unwrap();
+    xattr::set(&file, b"trusted.overlay.redirect", target.as_bytes()).unwrap();
+    xattr::set(&file, b"trusted.overlay.metacopy", b"").unwrap();
+}
+
+#[test]
+fn contents_may_lie_in_directories_of_their_own() {
+    let Some(namespace) = namespace() else { return };
+    let fixture = Fixture::new();
+    let data = ["one:,", "two"].map(|name| fixture.path(name));
+    for (place, name) in data.iter().zip(["first", "second"]) {
+        std::fs::create_dir_all(place.join("ab")).unwrap();
+        std::fs::write(place.join("ab").join(name), name).unwrap();
+        stub(
+            &fixture.path("low").join(name),
+            &format!("/ab/{name}"),
+            name.len() as u64,
+        );
+    }
+    let overlay = Overlay {
+        data: data.to_vec(),
+        ..fixture.overlay(true)
+    };
+    let merged = fixture.path("merged");
+    namespace.mount_overlay(overlay.clone(), &merged).unwrap();
+    let (output, _) = run(
+        &namespace,
+        &merged,
+        "cat first second; ls; chmod 600 second",
+    );
+    assert_eq!(output, "firstseconda\nb\nfirst\nsecond\n");
+    let copied = std::fs::read_to_string(fixture.path("upper/second"));
+    assert_eq!(copied.unwrap(), "second");
+    drop(namespace);
+
+    std::fs::remove_dir_all(fixture.path("work/work")).unwrap();
+    let content = read_through(overlay, &merged, "first", 0o604).unwrap();
+    assert_eq!(content, b"first");
+    let missing = read_through(fixture.overlay(true), &merged, "none", 0o604);
+    assert!(missing.is_err());
+    let many = Overlay {
+        lowers: vec![fixture.path("low"); 499],
+        data: data.to_vec(),
+        ..Overlay::default()
+    };
+    let error = read_through(many, &merged, "first", 0o604).unwrap_err();
+    assert!(matches!(error, Error::TooManyLayers { count: 501, .. }));
 }
 
 #[test]

@@ -138,10 +138,7 @@ impl Fanout {
     pub(crate) fn find(&self, id: &[u8; 32]) -> Result<Option<Metadata>> {
         // One call by the whole path, since most looks are for what is not there, and the shard
         // may not be there either. Nobody but us can put links into a store.
-        let mut path = [0; 65];
-        path[..2].copy_from_slice(&shard_name(id[0]));
-        path[2] = b'/';
-        path[3..].copy_from_slice(&file_name(id));
+        let path = path_of(id);
         match Metadata::of_child(&self.directory, &path) {
             Ok(metadata) => Ok(Some(metadata)),
             Err(Errno::NOENT) => Ok(None),
@@ -229,6 +226,15 @@ pub(crate) fn remove(directory: &Directory, name: &[u8]) -> Result<()> {
         Err(error) if !error.is_not_found() => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// The path of the file of `id` below the directory of all.
+pub(crate) fn path_of(id: &[u8; 32]) -> [u8; 65] {
+    let mut path = [0; 65];
+    path[..2].copy_from_slice(&shard_name(id[0]));
+    path[2] = b'/';
+    path[3..].copy_from_slice(&file_name(id));
+    path
 }
 
 /// The name of the file of `id` inside its directory: all digits after the first two.

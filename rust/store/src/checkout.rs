@@ -2,17 +2,27 @@
 //!
 //! A layer is laid out once, whatever chains it is part of, unless its tar leaves attributes to
 //! the layers below it; then once for each chain below. A file is a link to its object where all
-//! metadata agree and no other path of the layer has that object; else a reflink or a copy. Where
-//! two layers of one chain link the same object, a further directory on top has copies: one inode
-//! must not be seen at two paths that are no hard links.
+//! metadata agree and no other path of the layer has that object; else it takes the next rung of
+//! the ladder ([`ladder`]): a reflink, a stub, a copy. Stubs, and what must not be one inode with a
+//! file of another layer, lie in directories of the chain's own ([`stack`]).
 //!
-//! Checkouts are derived and may be incomplete after a crash, so they lie below the store's token.
-//! Only overlayfs may look into them: a change there would change the store.
+//! Checkouts are derived and may be incomplete after a crash, so they lie below the store's token,
+//! and apart for each kind of overlay marks, since a mount takes the other kind for plain
+//! attributes. Only overlayfs may look into them: a change there would change the store, and some
+//! files are not in the directory of their layer.
 
-mod fix_up;
+pub mod ladder;
+
+mod deferred;
+mod depth;
 mod layer;
 mod linked;
 mod lower_links;
+mod patch;
+mod rungs;
+mod stack;
+mod stub;
+mod trial;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -25,10 +35,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::digest::DiffId;
 use crate::error::{Error, Result};
+use crate::overlay::OverlayNamespace;
 use crate::store::Store;
-use crate::tree::TreeView;
 
-pub(crate) use layer::{attributes, fill};
+use stack::Stack;
+
+pub use ladder::{Ladder, Trial};
+pub(crate) use layer::attributes;
 pub(crate) use linked::Linked;
 
 /// Where the layer's files are, in a checkout.
@@ -37,92 +50,41 @@ pub(crate) const TREE: &[u8] = b"fs";
 const LAYERS: &[u8] = b"layers";
 /// The checkouts that a chain is mounted from, the topmost first, one a line.
 const LOWERS: &[u8] = b"lowers";
+/// The directory of stubs below them, where there is one.
+const STUBS: &[u8] = b"stubs";
 /// The checkout of a chain that holds nothing.
 const EMPTY: &str = "empty";
 const PRIVATE: u32 = 0o700;
 
+/// What an overlay mount of a chain is stacked from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lowers {
+    /// Lower directories, the topmost first; at least one.
+    pub directories: Vec<PathBuf>,
+    /// Data-only directories, in the order in which they are to be searched; none where no file
+    /// needs them.
+    pub data: Vec<PathBuf>,
+}
+
 impl Store {
-    /// Lays the layers of a chain out; gives overlay lower directories, the topmost first: at
-    /// least one.
+    /// Lays the layers of a chain out for an overlay mount.
     ///
     /// # Errors
     /// [`Error::NotFound`] of a layer that is not stored, [`Error::Raw`] of one without a tree; those
     /// of writing.
-    pub fn checkout(&self, chain: &[DiffId], cancel: &AtomicBool) -> Result<Vec<PathBuf>> {
+    pub fn checkout(&self, chain: &[DiffId], cancel: &AtomicBool) -> Result<Lowers> {
         let area = Area::open(self)?;
         for diff_id in chain {
             self.require_layer(diff_id)?;
         }
-        let list = format!("list-{}", chain_name(chain));
-        if let Some(known) = area.known_list(&list)? {
-            return Ok(known);
+        if let Some(known) = area.known_list(chain)? {
+            return Ok(area.lowers(self, &known));
         }
         let _writing = self.writing()?;
         let view = self.tree_view(chain)?;
-        let mut lowers = Vec::with_capacity(chain.len() + 1);
-        let mut numbers = Vec::with_capacity(chain.len());
-        for (number, layer) in view.layers().iter().enumerate() {
-            // A layer that changes nothing hides nothing either.
-            if !layer.index.is_empty() {
-                let twice = chain[..number].contains(&layer.diff_id);
-                let key = self.checkout_layer(&area, &view, number, twice, cancel)?;
-                numbers.push(number);
-                lowers.push(key);
-            }
-        }
-        if lowers.is_empty() {
-            area.ensure(self, EMPTY, &[], |staging| {
-                staging.ensure_child(TREE, 0o755)?;
-                Linked::default().write(staging)
-            })?;
-            lowers.push(EMPTY.to_owned());
-        }
-        let laid_out: Vec<(usize, &str)> = numbers
-            .into_iter()
-            .zip(lowers.iter().map(String::as_str))
-            .collect();
-        if let Some(fix_up) = fix_up::lay_out(self, &area, &view, &laid_out, cancel)? {
-            lowers.push(fix_up);
-        }
-        lowers.reverse();
-        area.ensure(self, &list, chain, |staging| {
-            let text = lowers.join("\n");
-            Ok(write_atomic(
-                staging,
-                LOWERS,
-                0o600,
-                text.as_bytes(),
-                false,
-            )?)
-        })?;
-        Ok(lowers.iter().map(|key| area.tree_path(key)).collect())
-    }
-
-    /// Lays one layer out, unless it is; gives its key. The kernel refuses one directory `twice` in
-    /// a mount, so then it is laid out for its place in the chain.
-    fn checkout_layer(
-        &self,
-        area: &Area,
-        view: &TreeView,
-        number: usize,
-        twice: bool,
-        cancel: &AtomicBool,
-    ) -> Result<String> {
-        let chain: Vec<DiffId> = view.layers()[..=number]
-            .iter()
-            .map(|layer| layer.diff_id)
-            .collect();
-        let key = if twice {
-            chain_key(&chain)
-        } else {
-            self.checkout_key(&chain)?
-        };
-        area.ensure(self, &key, &chain, |staging| {
-            let tree = staging.ensure_child(TREE, PRIVATE)?;
-            let linked = layer::lay_out(self, view, number, tree, cancel)?;
-            linked.write(staging)
-        })?;
-        Ok(key)
+        let list = Stack::new(self, &area, &view, cancel)?.build()?;
+        area.ensure(self, &list_key(chain), chain, |staging| list.write(staging))?;
+        Ok(area.lowers(self, &list))
     }
 
     /// The name of the checkout of the topmost layer of `chain`.
@@ -155,12 +117,19 @@ impl Store {
         })
     }
 
-    /// Calls `visit` with the place and name of each checkout, and the layers it depends on.
+    /// Calls `visit` with the place and name of each checkout, and the layers it depends on: the
+    /// lists of chains first, then what was made of layers' checkouts, then these. So whoever is
+    /// killed while removing them leaves nothing that relies on what is gone.
     pub(crate) fn each_checkout(&self, visit: &mut VisitCheckout<'_>) -> Result<()> {
-        let area = Area::open(self)?;
-        for entry in area.directory.entries()?.iter() {
-            let layers = area.layers_of(entry.name)?;
-            visit(&area.directory, entry.name, &layers)?;
+        for namespace in [OverlayNamespace::Trusted, OverlayNamespace::User] {
+            let area = Area::of(self, namespace)?;
+            let entries = area.directory.entries()?;
+            let mut names: Vec<&[u8]> = entries.iter().map(|entry| entry.name).collect();
+            names.sort_by_key(|name| removal_rank(name));
+            for name in names {
+                let layers = area.layers_of(name)?;
+                visit(&area.directory, name, &layers)?;
+            }
         }
         Ok(())
     }
@@ -168,6 +137,71 @@ impl Store {
 
 /// Is given a checkout's place and name, and the layers it depends on.
 pub(crate) type VisitCheckout<'a> = dyn FnMut(&Directory, &[u8], &[DiffId]) -> Result<()> + 'a;
+
+impl Stack<'_> {
+    /// The key of the checkout of one layer. The kernel refuses one directory twice in a mount, so a
+    /// layer that comes again has one for its place in the chain.
+    fn layer_key(&self, number: usize) -> Result<String> {
+        let chain = self.prefix(number + 1);
+        if chain[..number].contains(&chain[number]) {
+            return Ok(chain_key(&chain));
+        }
+        self.store.checkout_key(&chain)
+    }
+
+    /// Lays one layer out, unless it is; gives its key.
+    fn lay_out_layer(&self, number: usize) -> Result<String> {
+        let key = self.layer_key(number)?;
+        let chain = self.prefix(number + 1);
+        let needed = dependencies(&key, &chain);
+        self.area.ensure(self.store, &key, needed, |staging| {
+            let tree = staging.ensure_child(TREE, PRIVATE)?;
+            let laid_out =
+                layer::lay_out(self.store, self.view, number, self.rungs, tree, self.cancel)?;
+            laid_out.deferred.write(staging)?;
+            laid_out.linked.write(staging)
+        })?;
+        Ok(key)
+    }
+}
+
+/// The layers that the checkout of the topmost layer of `chain` depends on: itself, unless the
+/// checkout is the chain's own.
+pub(crate) fn dependencies<'chain>(key: &str, chain: &'chain [DiffId]) -> &'chain [DiffId] {
+    match chain {
+        [.., top] if *key == top.hex() => std::slice::from_ref(top),
+        _ => chain,
+    }
+}
+
+fn removal_rank(name: &[u8]) -> u8 {
+    if name.starts_with(b"list-") {
+        0
+    } else {
+        u8::from(!(name.starts_with(b"fix-") || name.starts_with(b"stubs-"))) + 1
+    }
+}
+
+/// What a chain is mounted from.
+struct List {
+    /// Keys of checkouts, the topmost first.
+    lowers: Vec<String>,
+    /// Key of the stubs below them.
+    stubs: Option<String>,
+}
+
+impl List {
+    fn write(&self, directory: &Directory) -> Result<()> {
+        if let Some(stubs) = &self.stubs {
+            write_file(directory, STUBS, stubs.as_bytes())?;
+        }
+        write_file(directory, LOWERS, self.lowers.join("\n").as_bytes())
+    }
+}
+
+fn list_key(chain: &[DiffId]) -> String {
+    format!("list-{}", chain_name(chain))
+}
 
 fn chain_key(chain: &[DiffId]) -> String {
     format!("chain-{}", chain_name(chain))
@@ -187,26 +221,45 @@ fn chain_name(chain: &[DiffId]) -> String {
     name.trim_start_matches("sha256:").to_owned()
 }
 
-/// The checkouts made under the store's present token.
+/// The checkouts made under the store's present token with one kind of marks.
 pub(crate) struct Area {
     directory: Directory,
     path: PathBuf,
 }
 
 impl Area {
+    /// Those that this process can mount.
     pub(crate) fn open(store: &Store) -> Result<Self> {
+        Self::of(store, OverlayNamespace::of_process())
+    }
+
+    fn of(store: &Store, namespace: OverlayNamespace) -> Result<Self> {
         let checkouts = store.checkouts();
         let token = store.token().as_bytes();
         if checkouts.find_child(token)?.is_none() {
             drop_stale(store)?;
         }
-        let directory = checkouts.ensure_child(token, PRIVATE)?;
+        let directory = checkouts
+            .ensure_child(token, PRIVATE)?
+            .ensure_child(namespace.word().as_bytes(), PRIVATE)?;
         let path = store.path().join("checkouts").join(store.token());
+        let path = path.join(namespace.word());
         Ok(Self { directory, path })
     }
 
-    fn tree_path(&self, key: &str) -> PathBuf {
-        self.path.join(key).join("fs")
+    /// The directories of a list. A sync moves objects from the unsynced area to the lasting one,
+    /// so whoever searches in this order finds them at any time.
+    fn lowers(&self, store: &Store, list: &List) -> Lowers {
+        let keys = list.lowers.iter().chain(&list.stubs);
+        let mut data = Vec::new();
+        if list.stubs.is_some() {
+            data.push(store.path().join("unsynced").join(store.token()));
+            data.push(store.path().to_owned());
+        }
+        Lowers {
+            directories: keys.map(|key| self.path.join(key).join("fs")).collect(),
+            data: data.iter().map(|area| area.join("objects")).collect(),
+        }
     }
 
     /// The open checkout of `key`.
@@ -246,13 +299,19 @@ impl Area {
         made
     }
 
-    fn known_list(&self, name: &str) -> Result<Option<Vec<PathBuf>>> {
-        let directory = match self.directory.open_child(name.as_bytes()) {
+    fn known_list(&self, chain: &[DiffId]) -> Result<Option<List>> {
+        let directory = match self.directory.open_child(list_key(chain).as_bytes()) {
             Err(error) if error.is_not_found() => return Ok(None),
             directory => directory?,
         };
-        let keys = read_lines(&directory, LOWERS)?;
-        Ok(Some(keys.iter().map(|key| self.tree_path(key)).collect()))
+        let mut stubs = Vec::new();
+        if directory.find_child(STUBS)?.is_some() {
+            stubs = read_lines(&directory, STUBS)?;
+        }
+        Ok(Some(List {
+            lowers: read_lines(&directory, LOWERS)?,
+            stubs: stubs.pop(),
+        }))
     }
 
     /// The layers that an entry depends on. One without a list of them depends on nothing that
@@ -271,13 +330,11 @@ impl Area {
 
 fn write_layers(directory: &Directory, layers: &[DiffId]) -> Result<()> {
     let lines: Vec<String> = layers.iter().map(DiffId::hex).collect();
-    Ok(write_atomic(
-        directory,
-        LAYERS,
-        0o600,
-        lines.join("\n").as_bytes(),
-        false,
-    )?)
+    write_file(directory, LAYERS, lines.join("\n").as_bytes())
+}
+
+fn write_file(directory: &Directory, name: &[u8], bytes: &[u8]) -> Result<()> {
+    Ok(write_atomic(directory, name, 0o600, bytes, false)?)
 }
 
 fn read_lines(directory: &Directory, name: &[u8]) -> Result<Vec<String>> {

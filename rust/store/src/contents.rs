@@ -1,7 +1,10 @@
 //! The contents of a merged tree's files, from whichever layer has them.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Write};
 use std::sync::{Arc, OnceLock};
+
+use fastlayer_fs::copy::clone_or_copy;
 
 use crate::error::{Error, Result, display_path};
 use crate::file_source::FileSource;
@@ -56,6 +59,24 @@ impl<'view> Contents<'view> {
         self.reader(layer)?.read_content(&row, limit, output)
     }
 
+    /// Gives the empty file of a node its content, which is at `source`.
+    pub(crate) fn fill(&self, node: &Node<'_>, source: &FileSource, file: &mut File) -> Result<()> {
+        let path = node.path();
+        match source {
+            FileSource::Object(id) => clone_or_copy(&self.store.open_object(id)?, file)
+                .map_err(|source| cannot_write(path, source)),
+            FileSource::Bytes(bytes) => file
+                .write_all(bytes)
+                .map_err(|source| cannot_write(path, source)),
+            _ => {
+                let mut bytes = Vec::new();
+                self.write(node, None, &mut bytes)?;
+                file.write_all(&bytes)
+                    .map_err(|source| cannot_write(path, source))
+            }
+        }
+    }
+
     fn reader(&self, layer: usize) -> Result<&Arc<LayerReader>> {
         let slot = &self.readers[layer];
         if let Some(reader) = slot.get() {
@@ -64,4 +85,9 @@ impl<'view> Contents<'view> {
         let reader = LayerReader::open(self.store, &self.view.layers()[layer].diff_id)?;
         Ok(slot.get_or_init(|| Arc::new(reader)))
     }
+}
+
+/// The error of a file of a tree that could not be written.
+pub(crate) fn cannot_write(path: &[u8], source: io::Error) -> Error {
+    Error::io(format!("cannot write {}", display_path(path)), source)
 }

@@ -64,6 +64,7 @@ pub mod tree;
 pub mod tree_id;
 pub mod usage;
 
+pub use checkout::{Ladder, Lowers, Trial};
 pub use collect::{Collected, Keep};
 pub use digest::{BlobDigest, ContentHasher, ContentId, DiffId, SegmentId, TreeId};
 pub use error::{Error, Result};

@@ -31,6 +31,14 @@ impl OverlayNamespace {
         }
     }
 
+    /// What names this kind among the store's directories.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Trusted => "trusted",
+            Self::User => "user",
+        }
+    }
+
     fn prefix(self) -> &'static [u8] {
         match self {
             Self::Trusted => TRUSTED,

@@ -96,7 +96,7 @@ impl Store {
             check_cancelled(cancel)?;
             let node = visit?.node;
             if !node.path().is_empty() {
-                write_node(self, &contents, &mut writer, &node)?;
+                write_node(&contents, &mut writer, &node)?;
             }
         }
         writer.finish()?;

@@ -20,8 +20,8 @@
 
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use fastlayer_fs::lock::LockMode;
 use fastlayer_fs::{Directory, FileLock, remove_tree, write_atomic};
@@ -30,6 +30,7 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use crate::area::Area;
+use crate::checkout::Ladder;
 use crate::error::{Error, Result};
 use crate::lease::Leases;
 use crate::open_indexes::OpenIndexes;
@@ -82,6 +83,11 @@ struct Inner {
     leases: Leases,
     /// Whether this open store is collecting: its own roots then read what it has set aside.
     collecting: AtomicBool,
+    ladder: RwLock<Ladder>,
+    /// Whether files of the store can share blocks, once it was asked.
+    shares_blocks: OnceLock<bool>,
+    /// Whether mounts follow stubs, once it was asked.
+    follows_stubs: OnceLock<bool>,
     /// Says that a process uses this token's area; held shared for the life of the store.
     _token_lock: FileLock,
 }
@@ -137,6 +143,9 @@ impl Store {
                 token,
                 leases: Leases::default(),
                 collecting: AtomicBool::new(false),
+                ladder: RwLock::default(),
+                shares_blocks: OnceLock::new(),
+                follows_stubs: OnceLock::new(),
                 _token_lock: lock,
             }),
         };
@@ -181,6 +190,33 @@ impl Store {
         &self.inner.token
     }
 
+    /// Sets by which rungs the files of new checkouts come.
+    pub fn set_ladder(&self, ladder: Ladder) {
+        *self
+            .inner
+            .ladder
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = ladder;
+    }
+
+    pub(crate) fn ladder(&self) -> Ladder {
+        *self
+            .inner
+            .ladder
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether files of the store can share blocks; `find_out` is asked the first time.
+    pub(crate) fn shares_blocks(&self, find_out: impl FnOnce() -> Result<bool>) -> Result<bool> {
+        known_or(&self.inner.shares_blocks, find_out)
+    }
+
+    /// Whether mounts follow stubs; `find_out` is asked the first time.
+    pub(crate) fn follows_stubs(&self, find_out: impl FnOnce() -> Result<bool>) -> Result<bool> {
+        known_or(&self.inner.follows_stubs, find_out)
+    }
+
     pub(crate) fn leases(&self) -> &Leases {
         &self.inner.leases
     }
@@ -204,6 +240,14 @@ impl Store {
     pub(crate) fn unsynced(&self) -> &Area {
         &self.inner.unsynced
     }
+}
+
+fn known_or(answer: &OnceLock<bool>, find_out: impl FnOnce() -> Result<bool>) -> Result<bool> {
+    if let Some(known) = answer.get() {
+        return Ok(*known);
+    }
+    let found = find_out()?;
+    Ok(*answer.get_or_init(|| found))
 }
 
 /// Refuses a root that we could read, but not keep consistent.
@@ -302,9 +346,14 @@ fn token(root: &Directory) -> Result<String> {
         }
         return Ok(text);
     }
+    Ok(format!("{}-{:x}", boot_id()?, root.metadata()?.dev))
+}
+
+/// Names the time since the machine was started.
+pub(crate) fn boot_id() -> Result<String> {
     const BOOT: &str = "/proc/sys/kernel/random/boot_id";
     let boot = std::fs::read_to_string(BOOT).map_err(|source| Error::io(BOOT, source))?;
-    Ok(format!("{}-{:x}", boot.trim(), root.metadata()?.dev))
+    Ok(boot.trim().to_owned())
 }
 
 fn token_lock(token: &str) -> Vec<u8> {

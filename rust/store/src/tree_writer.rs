@@ -10,7 +10,6 @@ mod fidelity;
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::Write;
 
 use fastlayer_fs::apply::set_child_metadata;
 use fastlayer_fs::{Directory, Kind as FileKind, Metadata, set_metadata, xattr};
@@ -353,10 +352,4 @@ fn apply(
 
 fn split(path: &[u8]) -> (&[u8], &[u8]) {
     fastlayer_tar::path::split(path).unwrap_or_default()
-}
-
-/// Writes all of `bytes` to a file of the tree.
-pub(crate) fn write_bytes(file: &mut File, bytes: &[u8], path: &[u8]) -> Result<()> {
-    file.write_all(bytes)
-        .map_err(|source| Error::io(format!("cannot write {}", display_path(path)), source))
 }

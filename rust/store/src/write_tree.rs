@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use fastlayer_fs::Directory;
 use fastlayer_tar::{Entry, EntryKind, TRAILER, Timestamp, encode_header, padding};
 
-use crate::checkout::{attributes, fill};
+use crate::checkout::attributes;
 use crate::contents::Contents;
 use crate::copy::entry_kind;
 use crate::digest::DiffId;
@@ -49,7 +49,7 @@ impl Store {
                 writer.hardlink(path, &first)?;
                 continue;
             }
-            write_node(self, &contents, &mut writer, &node)?;
+            write_node(&contents, &mut writer, &node)?;
         }
         writer.finish()
     }
@@ -89,7 +89,6 @@ impl Store {
 
 /// Writes one path of a tree, as a file of its own whatever other names it has.
 pub(crate) fn write_node(
-    store: &Store,
     contents: &Contents<'_>,
     writer: &mut TreeWriter,
     node: &Node<'_>,
@@ -100,9 +99,7 @@ pub(crate) fn write_node(
         Kind::Directory => writer.directory(path, bears),
         Kind::File => {
             let source = contents.source(node)?;
-            writer.file(path, &bears, |file| {
-                fill(store, contents, node, &source, file)
-            })
+            writer.file(path, &bears, |file| contents.fill(node, &source, file))
         }
         Kind::Symlink => writer.symlink(path, &bears, node.link_target()?),
         kind => writer.node(path, kind, node.device(), &bears),

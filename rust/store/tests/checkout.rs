@@ -16,6 +16,7 @@ fn checkout(fixture: &Fixture, chain: &[DiffId]) -> Vec<std::path::PathBuf> {
         .store
         .checkout(chain, &AtomicBool::new(false))
         .unwrap()
+        .directories
 }
 
 fn links(path: &Path) -> u64 {
@@ -96,4 +97,24 @@ fn checkouts_go_with_their_layers() {
             .checkout(&[kept, gone], &AtomicBool::new(false))
             .is_err()
     );
+}
+
+/// A container on one chain goes on when another image with the same layer is removed.
+#[test]
+fn a_checkout_stays_as_long_as_its_own_layer() {
+    let fixture = Fixture::new();
+    let (one, two) = (fixture.layer(&["d700 d"]), fixture.layer(&["d750 d"]));
+    let shared = fixture.layer(&["d711 e", "f e/x 1"]);
+    let before = checkout(&fixture, &[one, shared]);
+    assert_eq!(checkout(&fixture, &[two, shared])[0], before[0]);
+    let keep = Keep {
+        layers: HashSet::from([two, shared]),
+        ..Keep::default()
+    };
+    fixture
+        .store
+        .collect(|| Ok(keep.clone()), &AtomicBool::new(false))
+        .unwrap();
+    assert!(before[0].join("e/x").exists());
+    assert!(!before[1].exists());
 }

@@ -3,84 +3,15 @@
 
 mod fixture;
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
 
-use fastlayer_store::DiffId;
 use fastlayer_store::compare::ChangeKind;
-use fixture::live::{self, BASE, SCRIPTS, assert_same, can_mount, indexed};
-use fixture::{Fixture, options};
-
-struct Overlay {
-    fixture: Fixture,
-    chain: Vec<DiffId>,
-    mounts: usize,
-}
-
-impl Overlay {
-    fn new(layers: &[&[&str]]) -> Self {
-        let fixture = Fixture::new();
-        let chain = layers.iter().map(|lines| fixture.layer(lines)).collect();
-        Self {
-            fixture,
-            chain,
-            mounts: 0,
-        }
-    }
-
-    /// Mounts the chain, runs a script in it and gives the upper and what the mount shows.
-    fn mount(&mut self, script: &str) -> (PathBuf, BTreeMap<String, String>) {
-        self.mounts += 1;
-        let place = format!("store/containers/{}", self.mounts);
-        let place = self.fixture.path(&place);
-        live::in_overlay(&self.fixture.store, &self.chain, &place, script)
-    }
-
-    /// Runs a script in the chain, adds the layer that it makes and checks it.
-    fn run(&mut self, script: &str, adopt: bool) {
-        let (upper, live) = self.mount(script);
-        let info = self
-            .fixture
-            .store
-            .diff_upper(&self.chain, &upper, adopt, &options())
-            .unwrap();
-        assert_eq!(upper.exists(), !adopt, "{script}");
-        self.chain.push(info.diff_id);
-        assert_same(&live, &self.indexed(), script);
-        self.check_mount(script);
-    }
-
-    /// What a fresh mount shows is what the index says.
-    fn check_mount(&mut self, what: &str) {
-        let (_, live) = self.mount("true");
-        assert_same(&live, &self.indexed(), what);
-    }
-
-    fn indexed(&self) -> BTreeMap<String, String> {
-        indexed(&self.fixture.store, &self.chain)
-    }
-
-    fn entries(&self) -> Vec<String> {
-        let index = self
-            .fixture
-            .store
-            .tree_index(self.chain.last().unwrap())
-            .unwrap();
-        index
-            .iter()
-            .skip(1)
-            .map(|row| {
-                let row = row.unwrap();
-                let path = String::from_utf8_lossy(row.path()).into_owned();
-                let opaque = if row.opaque() { " opaque" } else { "" };
-                format!("{:?} {path}{opaque}", row.kind())
-            })
-            .collect()
-    }
-}
+use fixture::live::{BASE, SCRIPTS, can_mount};
+use fixture::mounts::Overlay;
+use fixture::options;
 
 #[test]
 fn every_change_is_what_overlayfs_shows() {
@@ -179,12 +110,7 @@ fn two_paths_of_one_mount_never_share_an_inode() {
     let upper: Vec<&str> = upper.iter().map(String::as_str).collect();
     let mut overlay = Overlay::new(&[&lower, &upper]);
     overlay.check_mount("files of one content");
-    let cancel = AtomicBool::new(false);
-    let lowers = overlay
-        .fixture
-        .store
-        .checkout(&overlay.chain, &cancel)
-        .unwrap();
+    let lowers = overlay.lowers().directories;
     assert_eq!(lowers.len(), 3, "a directory of copies is on top");
     let inode = |path: &Path| std::fs::metadata(path).unwrap().ino();
     assert_eq!(

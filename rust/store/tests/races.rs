@@ -223,7 +223,7 @@ fn a_checkout_that_is_leased_in_time_stays() {
         Ok(Keep::default())
     });
     let (_lease, lowers) = held.unwrap();
-    let content = fs::read(lowers[0].join("shared")).unwrap();
+    let content = fs::read(lowers.directories[0].join("shared")).unwrap();
     assert_eq!(content, pseudo_random(SHARED, 0));
 }
 

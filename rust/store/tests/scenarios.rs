@@ -228,7 +228,13 @@ fn lay_out(fixture: &Fixture, chain: &[DiffId], id: &str) {
     match fixture.store.checkout(chain, &AtomicBool::new(false)) {
         Ok(lowers) => {
             let root = fixture.directory.path();
-            assert!(lowers.iter().all(|lower| lower.starts_with(root)), "{id}");
+            assert!(
+                lowers
+                    .directories
+                    .iter()
+                    .all(|lower| lower.starts_with(root)),
+                "{id}"
+            );
         }
         Err(Error::UnsafePath { .. }) => {}
         Err(error) => panic!("{id}: {error}"),

@@ -204,8 +204,8 @@ fn check_checkout(fixture: &Fixture, base: DiffId, layer: DiffId) {
             .unwrap();
     }
     let fresh = other.store.checkout(&[base, layer], &cancel).unwrap();
-    assert_eq!(adopted.len(), fresh.len());
-    for (adopted, fresh) in adopted.iter().zip(&fresh) {
+    assert_eq!(adopted.directories.len(), fresh.directories.len());
+    for (adopted, fresh) in adopted.directories.iter().zip(&fresh.directories) {
         assert_eq!(on_disk(adopted), on_disk(fresh));
     }
 }

@@ -278,7 +278,7 @@ def test_a17_missing_parents_are_those_of_the_tree_below(layers: Layers) -> None
         for made in (b"made", b"links"):
             entry = layers.entry([base, top], made)
             assert (entry.mode, entry.uid, entry.gid) == (0o755, 0, 0)
-        checkouts.add(layers.store.checkout([base, top])[0])
+        checkouts.add(layers.store.checkout([base, top]).directories[0])
     assert len(checkouts) == 2, "a layer that leans on what is below has a checkout for each"
 
 

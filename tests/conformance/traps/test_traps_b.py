@@ -153,7 +153,7 @@ def test_b6_a_hard_link_to_a_symbolic_link_is_one(layers: Layers, tmp_path: Path
     written = layers.written([diff_id], tmp_path / "written")
     assert os.readlink(written / "b") == "nowhere"
     assert (written / "a").lstat().st_ino == (written / "b").lstat().st_ino
-    [lower] = layers.store.checkout([diff_id])
+    [lower] = layers.store.checkout([diff_id]).directories
     assert os.readlink(Path(lower) / "b") == "nowhere"
 
 

@@ -82,7 +82,7 @@ def test_c3_an_opaque_directory_shows_no_phantom(layers: Layers, tmp_path: Path)
     base = layers.add(*BASE)
     top = layers.add(directory(b"d"), file(b"d/.wh..wh..opq"), file(b"d/.wh.a"), file(b"d/n"))
     assert both(layers, tmp_path / "mount", base, top) == ["d/", "d/n", "f"]
-    [upper, _] = layers.store.checkout([base, top])
+    [upper, _] = layers.store.checkout([base, top]).directories
     assert os.listdir(Path(upper) / "d") == ["n"]
 
 
@@ -90,7 +90,7 @@ def test_c4_a_deleted_directory_with_children_is_a_new_one(layers: Layers, tmp_p
     base = layers.add(*BASE)
     top = layers.add(file(b".wh.d"), file(b"d/n"))
     assert both(layers, tmp_path / "mount", base, top) == ["d/", "d/n", "f"]
-    [upper, _] = layers.store.checkout([base, top])
+    [upper, _] = layers.store.checkout([base, top]).directories
     assert os.getxattr(Path(upper) / "d", OPAQUE) == b"y"
 
 
@@ -247,9 +247,8 @@ def test_c16_many_layers_and_odd_places(tmp_path: Path) -> None:
     try:
         merged = str(folder / "merged")
         namespace.mount_overlay(
-            layers.store.checkout(chain),
-            str(folder / "upper"),
-            str(folder / "work"),
+            *layers.store.checkout(chain),
+            (str(folder / "upper"), str(folder / "work")),
             merged,
             volatile=False,
         )

@@ -42,7 +42,7 @@ def _root() -> None:
 
 def laid_out(layers: Layers, chain: list[str], folder: Path) -> list[Path]:
     """Folders with the tree: a checkout, and plain files."""
-    return [Path(layers.store.checkout(chain)[0]), layers.written(chain, folder)]
+    return [Path(layers.store.checkout(chain).directories[0]), layers.written(chain, folder)]
 
 
 def test_e1_nothing_that_is_set_undoes_another(layers: Layers, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_e7_a_file_that_can_have_no_more_links_is_copied(layers: Layers, tmp_pat
         assert error.strerror == "Too many links"
     else:
         pytest.skip("this file system has no limit of links")
-    [lower] = layers.store.checkout([first])
+    [lower] = layers.store.checkout([first]).directories
     assert (Path(lower) / "a").read_bytes() == content
     assert (Path(lower) / "a").stat().st_ino != object_file.stat().st_ino
 

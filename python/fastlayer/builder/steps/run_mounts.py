@@ -1,10 +1,10 @@
 """The mounts of a RUN, made real for the time of one process.
 
 A bind from the context, a stage or an image is copied (as entries, not bytes) into a layer of its
-own, which is checked out: so the ignore rules hold, and nothing outside the store is mounted. A
-writable bind is a plain copy that is thrown away. Cache mounts are directories of the store.
-Secrets and scripts are files in memory where there is ``/dev/shm``. Where mounts are moved into the
-root instead, each is the step's own for its time and on the store's file system.
+own, which is mounted: so the ignore rules hold, and nothing outside the store is shown. A writable
+bind is a plain copy that is thrown away. Cache mounts are directories of the store. Secrets and
+scripts are files in memory where there is ``/dev/shm``. Where mounts are moved into the root
+instead, each is the step's own for its time and on the store's file system.
 """
 
 from __future__ import annotations
@@ -151,7 +151,8 @@ class MountSet:
         layer = store.copy_layer((), _operation(origin, source, self._workplace))
         inside = os.fsdecode(_TREE.strip(b"/"))
         if not writable:
-            return Path(store.checkout([layer.diff_id])[0]) / inside
+            tree = self._workplace.runner().tree([layer.diff_id])
+            return self._cleanup.enter_context(tree) / inside
         copy = Path(tempfile.mkdtemp(prefix="bind-", dir=self._staging()))
         self._cleanup.callback(discard_tree, copy)
         store.write_tree([layer.diff_id], str(copy))

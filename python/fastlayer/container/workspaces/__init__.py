@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -69,6 +70,24 @@ class Workspaces(Protocol):
             A layer's files cannot be laid out.
         ContainerError
             A mount target cannot be one.
+        """
+
+    def tree(self, chain: Sequence[str], directory: Path) -> AbstractContextManager[Path]:
+        """The tree of a chain, for processes that may read it: as long as the context.
+
+        The root directory itself need not have the owner and mode of the layers.
+
+        Parameters
+        ----------
+        chain:
+            DiffIDs of the tree, the base's first; not empty.
+        directory:
+            Empty; the caller removes it.
+
+        Raises
+        ------
+        RawLayerError
+            A layer's files cannot be laid out.
         """
 
 

@@ -12,6 +12,7 @@ import contextlib
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from fastlayer.container import scaffold
@@ -63,6 +64,10 @@ class EmplacedWorkspaces:
             workspace.dispose()
             raise
         return workspace
+
+    def tree(self, chain: Sequence[str], directory: Path) -> AbstractContextManager[Path]:
+        """See :class:`fastlayer.container.workspaces.Workspaces`."""
+        return self._trees.tree(chain, directory)
 
 
 def _points(lookup: scaffold.Lookup, mounts: Sequence[Mount]) -> list[bytes]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fastlayer.container import rootfs
@@ -32,6 +33,15 @@ class OverlayWorkspaces:
             self._store, self._namespace, chain, directory, directory, mounts, volatile=True
         )
         return OverlayWorkspace(self._store, self._namespace, tuple(chain), upper, root)
+
+    @contextlib.contextmanager
+    def tree(self, chain: Sequence[str], directory: Path) -> Iterator[Path]:
+        """See :class:`fastlayer.container.workspaces.Workspaces`."""
+        tree = rootfs.mount_tree(self._store, self._namespace, chain, directory)
+        try:
+            yield tree
+        finally:
+            self._namespace.unmount(str(tree))
 
 
 class OverlayWorkspace:
@@ -77,7 +87,7 @@ def can_mount(namespace: MountNamespace, home: Path) -> bool:
     for name in names:
         (place / name).mkdir()
     try:
-        namespace.mount_overlay([lower], upper, work, root, volatile=True)
+        namespace.mount_overlay([lower], [], (upper, work), root, volatile=True)
     except StoreIOError:
         return False
     else:

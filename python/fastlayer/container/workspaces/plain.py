@@ -6,9 +6,10 @@ what differs is written, the rest stays.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +76,12 @@ class PlainWorkspaces:
             return self._store.stat(chain, path, follow=False) if chain else None
 
         return find
+
+    @contextlib.contextmanager
+    def tree(self, chain: Sequence[str], directory: Path) -> Iterator[Path]:
+        """See :class:`fastlayer.container.workspaces.Workspaces`."""
+        self._store.write_tree(chain, str(directory))
+        yield directory
 
     def give_back(self, tree: PlainTree, place: Path) -> None:
         """Keep a tree for a next step: it is just that of its chain."""

@@ -1,14 +1,14 @@
 //! Laying one layer out in overlay format.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::sync::atomic::AtomicBool;
 
 use fastlayer_fs::Directory;
-use fastlayer_fs::copy::clone_or_copy;
 
+use super::deferred::Deferred;
 use super::linked::Linked;
 use super::lower_links;
+use super::rungs::Rungs;
 use crate::area::file_name;
 use crate::contents::Contents;
 use crate::digest::ContentId;
@@ -18,37 +18,53 @@ use crate::index::{EntryRef, Kind, TreeIndex};
 use crate::overlay::{OverlayNamespace, portable};
 use crate::store::Store;
 use crate::tree::{Node, TreeView};
-use crate::tree_writer::{Fidelity, PathAttributes, TreeWriter, write_bytes};
+use crate::tree_writer::{Fidelity, PathAttributes, TreeWriter};
+
+/// What a layer's directory turned out to be made of.
+pub(super) struct LaidOut {
+    /// The files that are their objects.
+    pub(super) linked: Linked,
+    /// The files that are not there.
+    pub(super) deferred: Deferred,
+}
 
 /// Writes layer `number` of the view below `tree`.
 pub(super) fn lay_out(
     store: &Store,
     view: &TreeView,
     number: usize,
+    rungs: Rungs,
     tree: Directory,
     cancel: &AtomicBool,
-) -> Result<Linked> {
+) -> Result<LaidOut> {
     let below = view.below(number + 1);
     let index = &view.layers()[number].index;
     let extended = lower_links::with_targets(&below, index)?;
     let index = extended.as_ref().unwrap_or(index);
+    let contents = Contents::new(store, &below);
     let mut layer = LayerCheckout {
         store,
         number,
         index,
         view: &below,
-        contents: Contents::new(store, &below),
+        contents: &contents,
+        rungs,
         writer: TreeWriter::new(tree, Fidelity::of_process()),
         namespace: OverlayNamespace::of_process(),
         used: HashSet::new(),
         linked: Linked::default(),
+        deferred: Deferred::default(),
+        missing: HashSet::new(),
     };
     for row in index.iter() {
         check_cancelled(cancel)?;
         layer.row(&row?)?;
     }
     layer.writer.finish()?;
-    Ok(layer.linked)
+    Ok(LaidOut {
+        linked: layer.linked,
+        deferred: layer.deferred,
+    })
 }
 
 struct LayerCheckout<'a> {
@@ -57,12 +73,16 @@ struct LayerCheckout<'a> {
     index: &'a TreeIndex,
     /// The layer and those below it.
     view: &'a TreeView,
-    contents: Contents<'a>,
+    contents: &'a Contents<'a>,
+    rungs: Rungs,
     writer: TreeWriter,
     namespace: OverlayNamespace,
     /// Objects that a path of this layer is linked to.
     used: HashSet<ContentId>,
     linked: Linked,
+    deferred: Deferred,
+    /// The rows of `index` that are left out: their hard links are left out, too.
+    missing: HashSet<u32>,
 }
 
 impl LayerCheckout<'_> {
@@ -71,6 +91,7 @@ impl LayerCheckout<'_> {
             Kind::Directory => self.directory(row),
             Kind::Whiteout => self.whiteout(row.path()),
             _ => match row.hardlink()? {
+                Some(first) if self.missing.contains(&first.number()) => Ok(()),
                 Some(first) => self.writer.hardlink(row.path(), first.path()),
                 None => self.leaf(row),
             },
@@ -106,7 +127,7 @@ impl LayerCheckout<'_> {
         let found = node(self.view, row.path())?;
         let attributes = attributes(&found)?;
         match found.kind() {
-            Kind::File => self.file(&found, &attributes),
+            Kind::File => self.file(row.number(), &found, &attributes),
             Kind::Symlink => self
                 .writer
                 .symlink(row.path(), &attributes, found.link_target()?),
@@ -116,12 +137,14 @@ impl LayerCheckout<'_> {
         }
     }
 
-    fn file(&mut self, node: &Node<'_>, attributes: &PathAttributes) -> Result<()> {
+    fn file(&mut self, number: u32, node: &Node<'_>, attributes: &PathAttributes) -> Result<()> {
         let source = self.contents.source(node)?;
         // What is copied up from below is linked there.
         let (layer, row) = node.inode();
+        let is_own = layer == self.number;
         if let FileSource::Object(id) = &source
-            && layer == self.number
+            && is_own
+            && self.rungs.hardlink
             && !self.used.contains(id)
             && self.link_object(id, node.path(), attributes)?
         {
@@ -129,10 +152,14 @@ impl LayerCheckout<'_> {
             self.linked.rows.push((*id, row));
             return Ok(());
         }
-        let contents = &self.contents;
-        let store = self.store;
+        if is_own && self.rungs.wants_stub(&source, node.size()) {
+            self.missing.insert(number);
+            self.deferred.rows.push(row);
+            return Ok(());
+        }
+        let (rungs, store, contents) = (self.rungs, self.store, self.contents);
         self.writer.file(node.path(), attributes, |file| {
-            fill(store, contents, node, &source, file)
+            rungs.fill(store, contents, (node, &source), file)
         })
     }
 
@@ -164,30 +191,6 @@ fn node<'view>(view: &'view TreeView, path: &[u8]) -> Result<Node<'view>> {
             format!("{} is not in its tree", display_path(path)),
         )
     })
-}
-
-/// Writes the content of a file of the tree to a new file.
-pub(crate) fn fill(
-    store: &Store,
-    contents: &Contents<'_>,
-    node: &Node<'_>,
-    source: &FileSource,
-    file: &mut File,
-) -> Result<()> {
-    match source {
-        FileSource::Object(id) => clone_or_copy(&store.open_object(id)?, file).map_err(|source| {
-            Error::io(
-                format!("cannot write {}", display_path(node.path())),
-                source,
-            )
-        }),
-        FileSource::Bytes(bytes) => write_bytes(file, bytes, node.path()),
-        _ => {
-            let mut bytes = Vec::new();
-            contents.write(node, None, &mut bytes)?;
-            write_bytes(file, &bytes, node.path())
-        }
-    }
 }
 
 /// What a path of a tree bears on disk.

@@ -13,7 +13,7 @@ use fastlayer_fs::{
 };
 
 use super::layer::Leftovers;
-use crate::checkout::{Area, Linked, TREE};
+use crate::checkout::{Area, Linked, TREE, dependencies};
 use crate::digest::DiffId;
 use crate::error::{Error, Result};
 use crate::index::{Kind, TreeIndex};
@@ -37,7 +37,7 @@ pub(super) fn take_over(
     let key = store.checkout_key(&chain)?;
     let index = store.tree_index(&info.diff_id)?;
     let area = Area::open(store)?;
-    let adopted = area.ensure(store, &key, &chain, |staging| {
+    let adopted = area.ensure(store, &key, dependencies(&key, &chain), |staging| {
         let mut tidying = Tidying {
             store,
             index: &index,

@@ -155,7 +155,7 @@ pub(super) fn change(
         if let Some(node) = node
             && !change.path.is_empty()
         {
-            write_node(store, &contents, &mut writer, &node)?;
+            write_node(&contents, &mut writer, &node)?;
         }
     }
     writer.finish()
