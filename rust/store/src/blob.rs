@@ -27,8 +27,14 @@ impl Store {
         }
         let digest = BlobDigest::of(bytes);
         self.name_blob(&digest)?;
-        if self.has_blob(&digest)? {
-            return Ok(digest);
+        match self.get_document(&digest) {
+            Ok(_) => return Ok(digest),
+            // What is wrong there gives way, or it would outlive that its image is loaded again.
+            Err(Error::Corrupt { .. } | Error::Limit { .. }) => {
+                crate::area::remove(self.blobs(), digest.hex().as_bytes())?;
+            }
+            Err(Error::NotFound { .. }) => {}
+            Err(error) => return Err(error),
         }
         let name = digest.hex();
         let failed = |source| Error::io(format!("cannot write blob {digest}"), source);

@@ -23,6 +23,7 @@ mod rungs;
 mod stack;
 mod stub;
 mod trial;
+mod verify;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -43,6 +44,7 @@ use stack::Stack;
 pub use ladder::{Ladder, Trial};
 pub(crate) use layer::attributes;
 pub(crate) use linked::Linked;
+pub(crate) use verify::{verify_checkout, view_of_checkout};
 
 /// Where the layer's files are, in a checkout.
 pub(crate) const TREE: &[u8] = b"fs";

@@ -92,6 +92,17 @@ impl<'store> FrameCache<'store> {
         ExportRecord::decode(&bytes)
     }
 
+    /// What earlier exports of a layer gave.
+    pub(crate) fn records_of(&self, diff_id: &DiffId) -> Result<Vec<ExportRecord>> {
+        let mut records = Vec::new();
+        for entry in self.exports.entries()?.iter() {
+            if layer_of(entry.name) == Some(*diff_id) {
+                records.extend(self.record(&String::from_utf8_lossy(entry.name)));
+            }
+        }
+        Ok(records)
+    }
+
     /// Writes down what an export gave, and that it was used now.
     pub(crate) fn put_record(&self, name: &str, record: &ExportRecord) {
         let _ = self.try_put_record(name, record);

@@ -1,11 +1,17 @@
 //! Checking a store: does everything have the content that its name says, and is it all there?
 //!
-//! Nothing is repaired or removed. What can be made anew is told as well as what is lost.
+//! There are four levels, each of which includes the ones before it: names and what they lead to,
+//! the bytes of contents, the tars of layers, and checkouts. Nothing is repaired or removed. What
+//! can be made anew is told as well as what is lost.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 
+use fastlayer_fs::Directory;
+use rustix::io::Errno;
+
 use crate::area::{Area, Fanout};
+use crate::checkout::verify_checkout;
 use crate::digest::{BlobDigest, ContentId, DiffId, SegmentId};
 use crate::error::{Error, Result, check_cancelled};
 use crate::layer_reader::LayerReader;
@@ -14,10 +20,39 @@ use crate::rebuild::{index_bytes, verify_diff_id};
 use crate::segment::StoredSegment;
 use crate::store::Store;
 
+/// How far a check goes; each level includes those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Names, and that all that recipes list is there. Reads the recipes alone.
+    Names = 1,
+    /// The bytes of objects, segments and blobs have the hashes that they are named by.
+    Contents = 2,
+    /// Recipes give the tars of their layers, and tree indexes are what these tars give.
+    Layers = 3,
+    /// Checkouts are what the tree indexes say.
+    Checkouts = 4,
+}
+
+impl Level {
+    /// The level with this number.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for another number than 1 to 4.
+    pub fn from_number(number: u32) -> Result<Self> {
+        match number {
+            1 => Ok(Self::Names),
+            2 => Ok(Self::Contents),
+            3 => Ok(Self::Layers),
+            4 => Ok(Self::Checkouts),
+            _ => Err(Error::format("level", format!("{number} is none, 1 to 4 are"))),
+        }
+    }
+}
+
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The kind of thing: `object`, `segment`, `recipe`, `tree`, `blob`, `name`.
+    /// The kind of thing: `object`, `segment`, `recipe`, `tree`, `blob`, `name`, `checkout`.
     pub what: &'static str,
     /// Its name in the store.
     pub name: String,
@@ -35,11 +70,25 @@ impl Store {
         cancel: &AtomicBool,
         progress: &mut dyn FnMut(&'static str),
     ) -> Result<Vec<Problem>> {
+        self.fsck_to(Level::Checkouts, cancel, progress)
+    }
+
+    /// As [`Self::fsck`], up to a level.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn fsck_to(
+        &self,
+        level: Level,
+        cancel: &AtomicBool,
+        progress: &mut dyn FnMut(&'static str),
+    ) -> Result<Vec<Problem>> {
         let _lease = self.lease()?;
         // What is on disk is to be checked, not what was opened before.
         self.indexes().forget();
         let mut check = Check {
             store: self,
+            level,
             cancel,
             problems: Vec::new(),
             progress,
@@ -51,12 +100,16 @@ impl Store {
         for diff_id in self.layers()? {
             check.layer(&diff_id)?;
         }
+        if level >= Level::Checkouts {
+            check.checkouts()?;
+        }
         Ok(check.problems)
     }
 }
 
 struct Check<'a> {
     store: &'a Store,
+    level: Level,
     cancel: &'a AtomicBool,
     problems: Vec<Problem>,
     progress: &'a mut dyn FnMut(&'static str),
@@ -69,8 +122,8 @@ impl Check<'_> {
         (self.progress)(what);
         let detail = match result {
             Ok(()) => return Ok(()),
-            Err(Error::Interrupted) => return Err(Error::Interrupted),
             Err(Error::Corrupt { detail, .. }) => detail,
+            Err(error) if !is_damage(&error) => return Err(error),
             Err(error) => error.to_string(),
         };
         self.problems.push(Problem {
@@ -88,6 +141,10 @@ impl Check<'_> {
                 self.note("name", &name, Err(stray))?;
             }
         }
+        self.names(&[&area.recipes, &area.trees])?;
+        if self.level < Level::Contents {
+            return Ok(());
+        }
         for id in area.objects.ids()? {
             let id = ContentId::from_bytes(id);
             let result = check_object(&area.objects, &id);
@@ -101,7 +158,12 @@ impl Check<'_> {
             };
             self.note("segment", &id, result)?;
         }
-        for directory in [&area.recipes, &area.trees] {
+        Ok(())
+    }
+
+    /// Notes what bears no layer's name.
+    fn names(&mut self, directories: &[&Directory]) -> Result<()> {
+        for directory in directories {
             for entry in directory.entries()?.iter() {
                 let name = String::from_utf8_lossy(entry.name).into_owned();
                 let result = DiffId::from_hex(&name).map(|_| ());
@@ -117,6 +179,7 @@ impl Check<'_> {
         for entry in self.store.blobs().entries()?.iter() {
             let name = String::from_utf8_lossy(entry.name).into_owned();
             match BlobDigest::from_hex(&name) {
+                Ok(_) if self.level < Level::Contents => {}
                 Ok(digest) => {
                     let result = check_blob(self.store, &digest);
                     self.note("blob", &digest, result)?;
@@ -134,12 +197,34 @@ impl Check<'_> {
             Ok(reader) => reader,
             Err(error) => return self.note("recipe", diff_id, gone(error)),
         };
-        let result = verify_diff_id(&reader, self.cancel).and_then(|()| check_lists(&reader));
+        let mut result = check_presence(&reader);
+        if self.level >= Level::Layers {
+            result = result.and_then(|()| verify_diff_id(&reader, self.cancel));
+            result = result.and_then(|()| check_lists(&reader));
+        }
         let whole = result.is_ok();
         self.note("recipe", diff_id, result)?;
-        if whole && reader.info().raw_reason.is_none() {
+        if whole && self.level >= Level::Layers && reader.info().raw_reason.is_none() {
             let result = self.check_tree(&reader);
             self.note("tree", diff_id, result)?;
+        }
+        Ok(())
+    }
+
+    fn checkouts(&mut self) -> Result<()> {
+        let store = self.store;
+        let mut found = Vec::new();
+        store.each_checkout(&mut |directory, name, layers| {
+            found.push((directory.try_clone()?, name.to_vec(), layers.to_vec()));
+            Ok(())
+        })?;
+        for (directory, name, layers) in found {
+            let shown = String::from_utf8_lossy(&name).into_owned();
+            let result = verify_checkout(store, &directory, &name, &layers, self.cancel);
+            // What was removed since it was listed is no damage.
+            if directory.find_child(&name)?.is_some() {
+                self.note("checkout", &shown, result)?;
+            }
         }
         Ok(())
     }
@@ -161,6 +246,18 @@ impl Check<'_> {
     }
 }
 
+/// Whether an error speaks of what is stored, and not of the machine or the moment.
+pub(crate) fn is_damage(error: &Error) -> bool {
+    match error {
+        Error::Interrupted | Error::Conflict { .. } | Error::Limit { .. } => false,
+        // What the kernel says of a disk that fails, and of a file system that is damaged.
+        Error::Io { source, .. } => [Errno::IO, Errno::UCLEAN, Errno::BADMSG, Errno::NODATA]
+            .into_iter()
+            .any(|errno| source.raw_os_error() == Some(errno.raw_os_error())),
+        _ => true,
+    }
+}
+
 /// What was collected since it was listed is no damage.
 fn gone(error: Error) -> Result<()> {
     match error {
@@ -177,7 +274,7 @@ fn check_object(objects: &Fanout, id: &ContentId) -> Result<()> {
     }
 }
 
-fn check_blob(store: &Store, digest: &BlobDigest) -> Result<()> {
+pub(crate) fn check_blob(store: &Store, digest: &BlobDigest) -> Result<()> {
     let mut output = crate::hashing::HashingWriter::new(std::io::sink());
     let mut file = match store.open_blob(digest) {
         Ok(file) => file,
@@ -195,6 +292,24 @@ fn check_blob(store: &Store, digest: &BlobDigest) -> Result<()> {
     ))
 }
 
+/// All that a recipe lists must be there.
+pub(crate) fn check_presence(reader: &LayerReader) -> Result<()> {
+    let store = reader.store();
+    let missing = |what: String| Error::corrupt("recipe", format!("{what} is missing"));
+    for id in reader.objects() {
+        if !store.has_object(id)? {
+            return Err(missing(format!("object {id}")));
+        }
+    }
+    for id in &reader.recipe().segments {
+        let found = store.lookup(id.as_bytes(), |area| &area.segments, Fanout::find)?;
+        if found.is_none() {
+            return Err(missing(format!("segment {id}")));
+        }
+    }
+    Ok(())
+}
+
 /// The recipe must name every object that its segments and its tree need, or garbage collection
 /// would take them away.
 fn check_lists(reader: &LayerReader) -> Result<()> {
@@ -206,11 +321,6 @@ fn check_lists(reader: &LayerReader) -> Result<()> {
             if !listed.contains(&object) {
                 return Err(missing(&object));
             }
-        }
-    }
-    for id in &listed {
-        if !store.has_object(id)? {
-            return Err(Error::corrupt("recipe", format!("object {id} is missing")));
         }
     }
     if reader.info().raw_reason.is_some() {

@@ -82,6 +82,9 @@ impl KeptBlob<'_> {
         let failed = |source| Error::io(format!("cannot write blob {digest}"), source);
         self.file.file().sync_all().map_err(failed)?;
         store.name_blob(digest)?;
+        if store.distrusts() {
+            store.clear_blob(digest)?;
+        }
         self.file.publish(store.blobs(), digest.hex().as_bytes())?;
         fsync_dir(store.blobs())?;
         Ok(())

@@ -218,7 +218,11 @@ impl SealedLayer {
     pub fn publish(mut self) -> Result<LayerInfo> {
         let diff_id = self.diff_id();
         let mut added = self.added + self.assembled.added;
+        self.store.clear_recipe(&self.assembled.recipe)?;
         if let Some(index) = &self.assembled.index {
+            if self.store.distrusts() {
+                self.store.clear_tree(&diff_id, index)?;
+            }
             added += self.store.put_tree(&diff_id, index)?;
         }
         let info = match self.store.layer(&diff_id)? {

@@ -12,6 +12,7 @@ mod area;
 mod arena;
 mod assembler;
 mod contents;
+mod distrust;
 mod early_sync;
 mod frame_cache;
 mod frames;
@@ -70,7 +71,7 @@ pub use digest::{BlobDigest, ContentHasher, ContentId, DiffId, SegmentId, TreeId
 pub use error::{Error, Result};
 pub use export::{Codec, ExportOptions};
 pub use file_source::{Adoption, FileSource, PathSource, Report};
-pub use fsck::Problem;
+pub use fsck::{Level, Problem};
 pub use ingest::IngestOptions;
 pub use layer_info::LayerInfo;
 pub use layer_reader::LayerReader;

@@ -129,7 +129,7 @@ impl Store {
     /// Stores a whole content unless it is there; true when it is new.
     pub(crate) fn put_object(&self, id: &ContentId, bytes: &[u8], birth: Birth) -> Result<bool> {
         // Before anything is written, unlike in `publish`.
-        if self.has_object(id)? {
+        if self.holds_object(id)? {
             return Ok(false);
         }
         let mut writer = ObjectWriter::new(self, birth.mode)?;
@@ -139,7 +139,7 @@ impl Store {
 
     /// Makes an object of a file that nobody writes again, without copying it; true when new.
     pub(crate) fn adopt_object(&self, id: &ContentId, file: &File) -> Result<bool> {
-        if self.has_object(id)? {
+        if self.holds_object(id)? {
             return Ok(false);
         }
         let shard = self.unsynced().objects.ensured(id.as_bytes()[0])?;
@@ -208,7 +208,7 @@ impl<'store> ObjectWriter<'store> {
 
     /// Names the object unless it is there; true when it is new.
     pub(crate) fn publish(self, store: &Store, id: &ContentId, birth: Birth) -> Result<bool> {
-        if store.has_object(id)? {
+        if store.holds_object(id)? {
             return Ok(false);
         }
         self.publish_new(store, id, birth)

@@ -173,6 +173,15 @@ impl Recipe {
         recipe.is_consistent().then_some(recipe)
     }
 
+    /// Whether both make the same tar of the same contents.
+    pub(crate) fn agrees_with(&self, other: &Self) -> bool {
+        self.objects == other.objects
+            && self.segments == other.segments
+            && self.rows == other.rows
+            && self.heap == other.heap
+            && self.info.raw_reason == other.info.raw_reason
+    }
+
     fn is_consistent(&self) -> bool {
         let mut total = 0_u64;
         for row in &self.rows {

@@ -1,23 +1,31 @@
 //! Repairing a store: what is damaged is taken out of the way, and made again from what is whole.
 //!
-//! Whatever a kept blob holds comes back by taking it in once more; trees and checkouts are derived. What cannot be made again is missing afterwards
-//! instead of wrong, so that loading the image again puts it back.
+//! A content comes back from the other area of the store, from a checkout that has it, from the
+//! frames that exports left, or from a kept blob. Trees and checkouts are derived: they go, and
+//! are made again when they are asked for. A layer of which something is lost for good is taken
+//! out, so that nothing relies on it and loading or building it again stores it anew.
 
-use std::collections::HashSet;
+mod salvage;
+
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use crate::area::{Area, Fanout, file_name, remove};
+use crate::area::remove;
 use crate::decompress::{Compression, HEAD};
-use crate::digest::{BlobDigest, DiffId};
+use crate::digest::{BlobDigest, ContentId, DiffId, SegmentId};
+use crate::distrust::keep_whole;
 use crate::error::{Error, Result, check_cancelled};
-use crate::fsck::Problem;
+use crate::fsck::{Problem, check_presence};
 use crate::ingest::IngestOptions;
-use crate::layer_reader::read_recipe;
+use crate::layer_reader::LayerReader;
 use crate::layer_writer::WriterOptions;
+use crate::object::verify_object;
 use crate::read::read_full;
+use crate::rebuild::verify_diff_id;
+use crate::recipe::Recipe;
 use crate::segment::StoredSegment;
 use crate::store::Store;
 
@@ -29,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Repaired {
     /// As [`Store::fsck`] told.
     pub found: Vec<Problem>,
-    /// As it tells now.
+    /// As it tells now, and the layers that were taken out (`layer`).
     pub left: Vec<Problem>,
 }
 
@@ -50,69 +58,119 @@ impl Store {
                 Error::conflict("store", "other commands are storing layers: try again")
             })?;
             self.take_away(&found)?;
-            // A checkout may be linked to what was damaged; it is made again when it is needed.
-            self.remove_checkouts_except(&HashSet::new())?;
+            // Before checkouts go: they may have what is missing.
+            salvage::objects_from_checkouts(self, cancel)?;
+            self.take_away_segments(&found)?;
+            self.drop_damaged_checkouts(cancel)?;
         }
-        for entry in self.blobs().entries()?.iter() {
-            check_cancelled(cancel)?;
-            if let Ok(digest) = BlobDigest::from_hex(&String::from_utf8_lossy(entry.name)) {
-                self.take_in_again(&digest, cancel)?;
+        let mut broken: BTreeSet<DiffId> = named(&found, "recipe").into_iter().collect();
+        self.forget_whole(&mut broken, cancel)?;
+        for diff_id in &broken {
+            salvage::layer_from_frames(self, diff_id, cancel)?;
+        }
+        self.forget_whole(&mut broken, cancel)?;
+        if !broken.is_empty() {
+            for entry in self.blobs().entries()?.iter() {
+                check_cancelled(cancel)?;
+                if let Ok(digest) = BlobDigest::from_hex(&String::from_utf8_lossy(entry.name)) {
+                    self.take_in_again(&digest, cancel)?;
+                }
             }
+            self.forget_whole(&mut broken, cancel)?;
         }
+        let taken_out = self.take_out(&broken)?;
         self.sync()?;
-        let left = self.fsck(cancel, &mut |_| ())?;
+        let mut left = self.fsck(cancel, &mut |_| ())?;
+        left.extend(taken_out);
         Ok(Repaired { found, left })
     }
 
     /// Removes what is damaged itself, and not by what it refers to.
     fn take_away(&self, problems: &[Problem]) -> Result<()> {
-        let hex = |problem: &Problem| {
-            let name = problem.name.rsplit(':').next().unwrap_or_default();
-            DiffId::from_hex(name).ok()
-        };
-        let named = |what: &str| -> Vec<DiffId> {
-            let of_kind = problems.iter().filter(|problem| problem.what == what);
-            of_kind.filter_map(hex).collect()
-        };
-        for id in named("object") {
-            self.drop_content(|area| &area.objects, id.as_bytes())?;
-        }
-        for id in named("segment") {
-            let id = crate::digest::SegmentId::from_bytes(*id.as_bytes());
-            let whole = match StoredSegment::read(self, id) {
-                Ok(segment) => segment.objects.iter().try_fold(true, |all, object| {
-                    Ok::<bool, Error>(all && self.has_object(object)?)
-                })?,
-                Err(_) => true,
-            };
-            if whole {
-                self.drop_content(|area| &area.segments, id.as_bytes())?;
+        for id in named(problems, "object") {
+            let id = ContentId::from_bytes(*id.as_bytes());
+            for area in [self.unsynced(), self.durable()] {
+                keep_whole(&area.objects, id.as_bytes(), |file| {
+                    verify_object(&id, file)
+                })?;
             }
         }
         for area in [self.unsynced(), self.durable()] {
-            for diff_id in named("tree") {
+            for diff_id in named(problems, "tree") {
                 remove(&area.trees, diff_id.hex().as_bytes())?;
             }
-            for diff_id in named("recipe") {
-                if matches!(read_recipe(self, &diff_id), Err(Error::Corrupt { .. })) {
-                    remove(&area.recipes, diff_id.hex().as_bytes())?;
-                    remove(&area.trees, diff_id.hex().as_bytes())?;
+            for diff_id in named(problems, "recipe") {
+                let name = diff_id.hex();
+                let Ok(bytes) = std::fs::read(area.recipes.path_to(name.as_bytes())) else {
+                    continue;
+                };
+                if matches!(Recipe::decode(&diff_id, &bytes), Err(Error::Corrupt { .. })) {
+                    remove(&area.recipes, name.as_bytes())?;
+                    remove(&area.trees, name.as_bytes())?;
                 }
             }
         }
-        for digest in named("blob") {
+        for digest in named(problems, "blob") {
             remove(self.blobs(), digest.hex().as_bytes())?;
+        }
+        self.indexes().forget();
+        Ok(())
+    }
+
+    /// Removes segments that are damaged although all objects are there that they refer to.
+    fn take_away_segments(&self, problems: &[Problem]) -> Result<()> {
+        for id in named(problems, "segment") {
+            let id = SegmentId::from_bytes(*id.as_bytes());
+            for area in [self.unsynced(), self.durable()] {
+                keep_whole(&area.segments, id.as_bytes(), |file| {
+                    let segment = StoredSegment::read_from(id, file)?;
+                    for object in &segment.objects {
+                        if !self.has_object(object)? {
+                            return Ok(());
+                        }
+                    }
+                    segment.verify(self)
+                })?;
+            }
         }
         Ok(())
     }
 
-    fn drop_content(&self, place: impl Fn(&Area) -> &Fanout, id: &[u8; 32]) -> Result<()> {
-        for area in [self.unsynced(), self.durable()] {
-            if let Some(shard) = place(area).existing(id[0])? {
-                remove(&shard, &file_name(id))?;
+    /// Leaves those layers that are not whole.
+    fn forget_whole(&self, layers: &mut BTreeSet<DiffId>, cancel: &AtomicBool) -> Result<()> {
+        let mut broken = BTreeSet::new();
+        for diff_id in &*layers {
+            let whole = LayerReader::open(self, diff_id)
+                .and_then(|reader| {
+                    check_presence(&reader)?;
+                    verify_diff_id(&reader, cancel)
+                })
+                .is_ok();
+            check_cancelled(cancel)?;
+            if !whole {
+                broken.insert(*diff_id);
             }
         }
+        *layers = broken;
         Ok(())
+    }
+
+    /// Takes layers out of the store; what they have still goes with the next collection.
+    fn take_out(&self, layers: &BTreeSet<DiffId>) -> Result<Vec<Problem>> {
+        let mut problems = Vec::new();
+        for diff_id in layers {
+            for area in [self.unsynced(), self.durable()] {
+                remove(&area.recipes, diff_id.hex().as_bytes())?;
+                remove(&area.trees, diff_id.hex().as_bytes())?;
+            }
+            problems.push(Problem {
+                what: "layer",
+                name: diff_id.to_string(),
+                detail: "no other copy has what is damaged of it: it was taken out".to_owned(),
+            });
+        }
+        self.indexes().forget();
+        Ok(problems)
     }
 
     /// Takes a kept layer blob in once more: what the store lacks of it is stored again.
@@ -124,22 +182,47 @@ impl Store {
             return Ok(());
         }
         let options = IngestOptions {
+            blob_digest: Some(*digest),
+            ..IngestOptions::default()
+        };
+        self.store_again(self.open_blob(digest)?, options, cancel)
+    }
+
+    /// Stores a layer of which something is there. One that turns out to be none, or another one,
+    /// is left alone.
+    fn store_again(
+        &self,
+        source: impl Read,
+        options: IngestOptions,
+        cancel: &Arc<AtomicBool>,
+    ) -> Result<()> {
+        let options = IngestOptions {
             writer: WriterOptions {
                 cancel: Arc::clone(cancel),
                 ..WriterOptions::default()
             },
-            blob_digest: Some(*digest),
-            ..IngestOptions::default()
+            ..options
         };
-        match self.ingest(self.open_blob(digest)?.by_ref(), options, &mut |_| {}) {
-            // It is no layer, or it was damaged after it was checked.
+        match self.distrusting().ingest(source, options, &mut |_| {}) {
             Err(
                 Error::TarFormat { .. }
                 | Error::Format { .. }
                 | Error::Limit { .. }
+                | Error::Corrupt { .. }
                 | Error::DigestMismatch { .. },
             ) => Ok(()),
             result => result.map(drop),
         }
     }
+}
+
+/// The names of all problems of a kind.
+fn named(problems: &[Problem], what: &str) -> Vec<DiffId> {
+    let of_kind = problems.iter().filter(|problem| problem.what == what);
+    of_kind
+        .filter_map(|problem| {
+            let name = problem.name.rsplit(':').next().unwrap_or_default();
+            DiffId::from_hex(name).ok()
+        })
+        .collect()
 }

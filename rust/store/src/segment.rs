@@ -4,6 +4,7 @@
 //! is a list of operations, compressed, in which contents of objects are references. The stored
 //! form may differ between releases, the id may not.
 
+use std::fs::File;
 use std::io::Write;
 
 use fastlayer_fs::{Published, TemporaryFile};
@@ -20,6 +21,8 @@ use crate::store::Store;
 pub const SEGMENT_LIMIT: u64 = 4 << 20;
 
 const MAGIC: [u8; 8] = *b"FLSEGM01";
+/// What segments of any version begin with; two digits for the version follow.
+const FAMILY: &[u8] = b"FLSEGM";
 const COMPRESSION_LEVEL: i32 = 1;
 const INLINE: u64 = 0;
 const OBJECT: u64 = 1;
@@ -131,10 +134,7 @@ impl Segment {
     /// Stores the segment unless it is there; gives the bytes added.
     pub(crate) fn publish(&self, store: &Store) -> Result<u64> {
         let id = self.id.as_bytes();
-        if store
-            .lookup(id, |area| &area.segments, Fanout::find)?
-            .is_some()
-        {
+        if store.holds_segment(self.id)? {
             return Ok(0);
         }
         let bytes = self.encode()?;
@@ -179,12 +179,25 @@ pub(crate) struct StoredSegment {
 impl StoredSegment {
     /// Reads a segment; what it refers to is not looked at.
     pub(crate) fn read(store: &Store, id: SegmentId) -> Result<Self> {
-        let mut file = store
+        let file = store
             .lookup(id.as_bytes(), |area| &area.segments, Fanout::open_file)?
             .ok_or_else(|| Error::not_found(format!("segment {id}")))?;
+        Self::read_from(id, file)
+    }
+
+    /// Reads a segment from its open file.
+    pub(crate) fn read_from(id: SegmentId, mut file: File) -> Result<Self> {
         let mut bytes = Vec::new();
         std::io::Read::read_to_end(&mut file, &mut bytes)
             .map_err(|source| Error::io(format!("cannot read segment {id}"), source))?;
+        if let Some((magic, _)) = bytes.split_first_chunk::<8>()
+            && *magic != MAGIC
+            && magic.starts_with(FAMILY)
+        {
+            let version = String::from_utf8_lossy(&magic[FAMILY.len()..]).into_owned();
+            let detail = format!("version {version} is not known here");
+            return Err(Error::format(format!("segment {id}"), detail));
+        }
         Self::decode(id, &bytes)
             .ok_or_else(|| Error::corrupt(format!("segment {id}"), "is not in its format"))
     }

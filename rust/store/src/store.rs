@@ -63,6 +63,8 @@ const DIRECTORIES: [&[u8]; 11] = [
 #[derive(Clone, Debug)]
 pub struct Store {
     inner: Arc<Inner>,
+    /// Whether what is in the way of a write is read before it counts.
+    distrusts: bool,
 }
 
 #[derive(Debug)]
@@ -148,9 +150,24 @@ impl Store {
                 follows_stubs: OnceLock::new(),
                 _token_lock: lock,
             }),
+            distrusts: false,
         };
         store.recover_set_aside()?;
         Ok(store)
+    }
+
+    /// This store for storing layers again that may be damaged: what is there of them already is
+    /// read, and replaced where it is not whole.
+    #[must_use]
+    pub fn distrusting(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            distrusts: true,
+        }
+    }
+
+    pub(crate) fn distrusts(&self) -> bool {
+        self.distrusts
     }
 
     /// The store's absolute path.

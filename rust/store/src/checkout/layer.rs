@@ -208,7 +208,7 @@ pub(crate) fn attributes(node: &Node<'_>) -> Result<PathAttributes> {
     })
 }
 
-fn row_attributes(row: &EntryRef<'_>) -> Result<PathAttributes> {
+pub(super) fn row_attributes(row: &EntryRef<'_>) -> Result<PathAttributes> {
     Ok(PathAttributes {
         mode: row.mode(),
         uid: row.uid(),
