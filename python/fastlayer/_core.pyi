@@ -98,7 +98,7 @@ class PlainTree:
 class Problem:
     """One finding of fsck."""
 
-    what: str  # "object" "segment" "recipe" "checkout" "blob" "name"
+    what: str  # "object" "segment" "recipe" "tree" "checkout" "blob" "name" "layer"
     name: str
     detail: str
 
@@ -174,6 +174,7 @@ class Store:
         digest: str | None,
         diff_id: str | None,
         progress: Callable[[int], None] | None = None,
+        recheck: bool = False,
     ) -> LayerInfo:
         """A layer blob; both digests, where given, are verified before anything is visible."""
     def copy_layer(self, base: Sequence[str], operation: CopyOperation) -> LayerInfo: ...
@@ -246,7 +247,8 @@ class Store:
         when what it did not name is out of sight: what it names then comes back."""
     def usage(self, groups: Sequence[Sequence[str]]) -> Usage:
         """The disk that the store uses, and each group of layers and documents of it."""
-    def fsck(self) -> builtins.list[Problem]: ...
+    def has_whole_layer(self, diff_id: str) -> bool: ...
+    def fsck(self, level: int) -> builtins.list[Problem]: ...
     def repair(self) -> tuple[builtins.list[Problem], builtins.list[Problem]]:
         """Makes what is damaged again from what is whole: what was found, and what is left."""
 

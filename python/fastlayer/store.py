@@ -230,16 +230,19 @@ class Store:
         *,
         digest: str | None = None,
         diff_id: str | None = None,
+        recheck: bool = False,
         progress: Callable[[int], None] | None = None,
     ) -> LayerInfo:
         """Take a layer blob whose digest and DiffID are known, and keep the blob as it came.
+
+        ``recheck`` reads what the store has of it already, and replaces what is damaged there.
 
         Raises
         ------
         CorruptError
             One of the digests does not match; nothing is visible in the store.
         """
-        return self._core.import_blob(fd, digest, diff_id, progress)
+        return self._core.import_blob(fd, digest, diff_id, progress, recheck)
 
     def copy_layer(self, base: Sequence[str], operation: CopyOperation) -> LayerInfo:
         """The layer that a COPY or ADD makes over the tree of ``base``; mounts nothing.
@@ -506,15 +509,26 @@ class Store:
         """
         return self._core.usage(groups)
 
-    def fsck(self) -> builtins.list[Problem]:
-        """Check names, hashes, recipes and checkouts; an empty list is a clean store."""
-        return self._core.fsck()
+    def has_whole_layer(self, diff_id: str) -> bool:
+        """Whether a layer is in the store with all that it lists; contents are not read."""
+        return self._core.has_whole_layer(diff_id)
+
+    def fsck(self, *, level: int = 4) -> builtins.list[Problem]:
+        """Check the store; an empty list is a clean one.
+
+        Parameters
+        ----------
+        level:
+            How far: 1 names and what recipes list, 2 the hashes of contents and blobs as well, 3
+            the tars of layers and their tree indexes as well, 4 checkouts as well.
+        """
+        return self._core.fsck(level)
 
     def repair(self) -> tuple[builtins.list[Problem], builtins.list[Problem]]:
         """Check, and make what is damaged again from what is whole.
 
-        What cannot be made again is missing afterwards instead of wrong, so that loading its image
-        puts it back. Checkouts are removed: nothing may be mounted.
+        A layer of which something is lost for good is taken out of the store, so that loading or
+        building its image puts it back. Checkouts that differ are removed: nothing may be mounted.
 
         Returns
         -------

@@ -6,22 +6,40 @@ import click
 
 from fastlayer.cli.location import open_store
 from fastlayer.container.registry import ContainerRegistry
-from fastlayer.errors import ConflictError, CorruptError
+from fastlayer.errors import ConflictError, CorruptError, UsageError
 from fastlayer.image.check import check_images
 from fastlayer.store import Problem, Store
 
+DEEPEST = 4
+"""The level that includes all others."""
+
 
 @click.command("fsck")
+@click.option(
+    "--level",
+    type=click.IntRange(1, DEEPEST),
+    default=DEEPEST,
+    help="How far: 1 names, 2 hashes of contents, 3 tars of layers, 4 checkouts (default 4).",
+)
 @click.option("--repair", is_flag=True, help="Make what is damaged again from what is whole.")
 @click.pass_context
-def command(ctx: click.Context, *, repair: bool) -> None:
+def command(ctx: click.Context, *, level: int, repair: bool) -> None:
     """Check names, images, layers and every stored byte; exits with 1 where anything is wrong.
 
-    --repair takes kept blobs in again, removes what is damaged, so that loading an image puts it
-    back, and says what is still wrong.
+    \b
+    --level 1  names lead to images, images to layers, layers to contents
+    --level 2  and contents and blobs have the hashes that they are named by
+    --level 3  and layers give their tars, and tree indexes are what these say
+    --level 4  and checkouts are what the tree indexes say
+
+    --repair checks all of it, and makes what is damaged again from any other copy: a checkout,
+    the frames that a save left, a kept blob. A layer that no copy is left of is taken out, so that
+    loading or building its image puts it back. It says what is still wrong.
     """
+    if repair and level != DEEPEST:
+        raise UsageError("--repair checks all levels", hint="leave --level out")
     store = open_store(ctx)
-    problems = _repair(store) if repair else store.fsck()
+    problems = _repair(store) if repair else store.fsck(level=level)
     lines = [(p.what, p.name, p.detail) for p in check_images(store)]
     lines += [(p.what, p.name, p.detail) for p in problems]
     for what, name, detail in lines:

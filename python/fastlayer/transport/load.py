@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,10 +111,11 @@ def _load(
     catalog: ImageCatalog, parts: Parts, platform: Platform | None, progress: Progress | None
 ) -> tuple[LoadedImage, ...]:
     images = _read(parts, platform)
+    needed = frozenset(catalog.needed())
     with catalog.store.lease():  # until the refs are written nothing else names the layers
         for image in images:
             for layer in image.layers:
-                _import_layer(catalog, parts, layer, progress)
+                _import_layer(catalog, parts, layer, needed, progress)
         return tuple(_keep(catalog, image) for image in images)
 
 
@@ -142,16 +143,25 @@ def _read(parts: Parts, platform: Platform | None) -> tuple[ArchivedImage, ...]:
 
 
 def _import_layer(
-    catalog: ImageCatalog, parts: Parts, layer: ArchivedLayer, progress: Progress | None
+    catalog: ImageCatalog,
+    parts: Parts,
+    layer: ArchivedLayer,
+    needed: Collection[str],
+    progress: Progress | None,
 ) -> None:
     store = catalog.store
     # The digest of a plain blob is its DiffID: it is hashed once, and need not be kept.
     digest = None if layer.digest == layer.diff_id else layer.digest
-    if store.layer(layer.diff_id) is not None and (digest is None or store.has_blob(digest)):
+    # A layer that no image needs waits for collection; it does not count as it lies there, or
+    # damage would outlive that its image is removed and loaded again.
+    known = layer.diff_id in needed and store.has_whole_layer(layer.diff_id)
+    if known and (digest is None or store.has_blob(digest)):
         return
     what = f"{parts.label}: layer {layer.part.name} ({short(layer.diff_id)})"
     with reading(what), stream_of(layer.part) as stream:
-        store.import_blob(stream, digest=digest, diff_id=layer.diff_id, progress=progress)
+        store.import_blob(
+            stream, digest=digest, diff_id=layer.diff_id, recheck=not known, progress=progress
+        )
 
 
 def _keep(catalog: ImageCatalog, archived: ArchivedImage) -> LoadedImage:

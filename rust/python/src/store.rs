@@ -10,7 +10,7 @@ use fastlayer_store::copy::NewDirectory;
 use fastlayer_store::export::{Codec, ExportOptions};
 use fastlayer_store::usage::Group;
 use fastlayer_store::{
-    BlobDigest, DiffId, Durability, IngestOptions, Ladder, Result, Store as LayerStore,
+    BlobDigest, DiffId, Durability, IngestOptions, Ladder, Level, Result, Store as LayerStore,
     WriterOptions,
 };
 use pyo3::prelude::*;
@@ -148,7 +148,7 @@ impl Store {
         blocking::run(py, progress, work).map(LayerInfo::from)
     }
 
-    #[pyo3(signature = (fd, digest, diff_id, progress = None))]
+    #[pyo3(signature = (fd, digest, diff_id, progress = None, recheck = false))]
     fn import_blob(
         &self,
         py: Python<'_>,
@@ -156,11 +156,14 @@ impl Store {
         digest: Option<&str>,
         diff_id: Option<&str>,
         progress: Option<&Bound<'_, PyAny>>,
+        recheck: bool,
     ) -> PyResult<LayerInfo> {
         let file = descriptor::file(py, fd)?;
         let digest = digest.map(|text| digest_of(py, text)).transpose()?;
         let diff_id = diff_id.map(|text| diff_id_of(py, text)).transpose()?;
-        let work = |job: &Job| ingest(&self.0, file, job, digest, diff_id);
+        let distrusting = recheck.then(|| self.0.distrusting());
+        let store = distrusting.as_ref().unwrap_or(&self.0);
+        let work = |job: &Job| ingest(store, file, job, digest, diff_id);
         blocking::run(py, progress, work).map(LayerInfo::from)
     }
 
@@ -515,14 +518,22 @@ impl Store {
         raised.map_or(result, Err).map(Collected::from)
     }
 
+    fn has_whole_layer(&self, py: Python<'_>, diff_id: &str) -> PyResult<bool> {
+        let diff_id = diff_id_of(py, diff_id)?;
+        blocking::run(py, None, |_| self.0.has_whole_layer(&diff_id))
+    }
+
     fn repair(&self, py: Python<'_>) -> PyResult<(Vec<Problem>, Vec<Problem>)> {
         let done = blocking::run(py, None, |job| self.0.repair(&job.cancel))?;
         let found = done.found.into_iter().map(Problem::from).collect();
         Ok((found, done.left.into_iter().map(Problem::from).collect()))
     }
 
-    fn fsck(&self, py: Python<'_>) -> PyResult<Vec<Problem>> {
-        let found = blocking::run(py, None, |job| self.0.fsck(&job.cancel, &mut |_| ()))?;
+    fn fsck(&self, py: Python<'_>, level: u32) -> PyResult<Vec<Problem>> {
+        let found = blocking::run(py, None, |job| {
+            let level = Level::from_number(level)?;
+            self.0.fsck_to(level, &job.cancel, &mut |_| ())
+        })?;
         Ok(found.into_iter().map(Problem::from).collect())
     }
 }

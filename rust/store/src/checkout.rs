@@ -44,7 +44,6 @@ use stack::Stack;
 pub use ladder::{Ladder, Trial};
 pub(crate) use layer::attributes;
 pub(crate) use linked::Linked;
-pub(crate) use verify::{verify_checkout, view_of_checkout};
 
 /// Where the layer's files are, in a checkout.
 pub(crate) const TREE: &[u8] = b"fs";
@@ -144,11 +143,7 @@ impl Stack<'_> {
     /// The key of the checkout of one layer. The kernel refuses one directory twice in a mount, so a
     /// layer that comes again has one for its place in the chain.
     fn layer_key(&self, number: usize) -> Result<String> {
-        let chain = self.prefix(number + 1);
-        if chain[..number].contains(&chain[number]) {
-            return Ok(chain_key(&chain));
-        }
-        self.store.checkout_key(&chain)
+        layer_key(self.store, &self.prefix(number + 1))
     }
 
     /// Lays one layer out, unless it is; gives its key.
@@ -164,6 +159,14 @@ impl Stack<'_> {
             laid_out.linked.write(staging)
         })?;
         Ok(key)
+    }
+}
+
+/// The key of the checkout of the topmost layer of `chain` in a mount of it.
+fn layer_key(store: &Store, chain: &[DiffId]) -> Result<String> {
+    match chain {
+        [below @ .., top] if below.contains(top) => Ok(chain_key(chain)),
+        _ => store.checkout_key(chain),
     }
 }
 

@@ -11,7 +11,6 @@ use fastlayer_fs::Directory;
 use rustix::io::Errno;
 
 use crate::area::{Area, Fanout};
-use crate::checkout::verify_checkout;
 use crate::digest::{BlobDigest, ContentId, DiffId, SegmentId};
 use crate::error::{Error, Result, check_cancelled};
 use crate::layer_reader::LayerReader;
@@ -44,7 +43,10 @@ impl Level {
             2 => Ok(Self::Contents),
             3 => Ok(Self::Layers),
             4 => Ok(Self::Checkouts),
-            _ => Err(Error::format("level", format!("{number} is none, 1 to 4 are"))),
+            _ => Err(Error::format(
+                "level",
+                format!("{number} is none, 1 to 4 are"),
+            )),
         }
     }
 }
@@ -212,18 +214,11 @@ impl Check<'_> {
     }
 
     fn checkouts(&mut self) -> Result<()> {
-        let store = self.store;
-        let mut found = Vec::new();
-        store.each_checkout(&mut |directory, name, layers| {
-            found.push((directory.try_clone()?, name.to_vec(), layers.to_vec()));
-            Ok(())
-        })?;
-        for (directory, name, layers) in found {
-            let shown = String::from_utf8_lossy(&name).into_owned();
-            let result = verify_checkout(store, &directory, &name, &layers, self.cancel);
+        for checkout in self.store.known_checkouts()? {
+            let result = checkout.verify(self.store, self.cancel);
             // What was removed since it was listed is no damage.
-            if directory.find_child(&name)?.is_some() {
-                self.note("checkout", &shown, result)?;
+            if checkout.exists()? {
+                self.note("checkout", &checkout.name, result)?;
             }
         }
         Ok(())

@@ -63,7 +63,7 @@ impl<'a> LateObject<'a> {
     /// Names the object unless it is there; gives its id, and its bytes where it is new.
     pub(crate) fn publish(mut self) -> Result<(ContentId, u64)> {
         let id = self.hasher.finish();
-        if self.store.has_object(&id)? {
+        if self.store.holds_object(&id)? {
             return Ok((id, 0));
         }
         self.write_held()?;

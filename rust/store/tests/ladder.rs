@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use fastlayer_fs::filesystem::FileSystem;
 use fastlayer_fs::{Directory, xattr};
@@ -120,6 +121,75 @@ fn each_rung_is_taken_where_the_ones_before_it_do_not_hold() {
         let count = 2 + usize::from(links) + usize::from(stubs);
         assert_eq!(lowers.directories.len(), count, "{words}");
         assert_eq!(lowers.data.len(), if stubs { 2 } else { 0 }, "{words}");
+        assert_eq!(checked(&overlay), Vec::<String>::new(), "{words}");
+    }
+}
+
+/// What a check says of the checkouts.
+fn checked(overlay: &Overlay) -> Vec<String> {
+    let found = overlay
+        .fixture
+        .store
+        .fsck(&AtomicBool::new(false), &mut |_| {});
+    let details = found.unwrap().into_iter();
+    details
+        .map(|problem| format!("{}: {}", problem.what, problem.detail))
+        .collect()
+}
+
+#[test]
+fn a_check_tells_stubs_that_are_not_right() {
+    if !can_mount() {
+        return;
+    }
+    let marks = OverlayNamespace::of_process();
+    let redirect = marks.name(b"redirect");
+    let damages: [(&dyn Fn(&Path), &str); 4] = [
+        (
+            &|stub| {
+                let file = std::fs::File::open(stub).unwrap();
+                xattr::set(&file, &redirect, b"/ab/cd").unwrap();
+            },
+            "checkout: /c leads to another object",
+        ),
+        (
+            &|stub| {
+                let file = std::fs::File::open(stub).unwrap();
+                xattr::remove(&file, &redirect).unwrap();
+            },
+            "checkout: /c has overlay's marks of a stub, and 1 more differences",
+        ),
+        (
+            &|stub| {
+                let time = std::fs::metadata(stub).unwrap().modified().unwrap();
+                let file = std::fs::File::options().write(true).open(stub).unwrap();
+                file.set_len(7).unwrap();
+                file.set_modified(time).unwrap();
+            },
+            "checkout: /c has 7 bytes, not 100000",
+        ),
+        (
+            &|stub| std::fs::remove_file(stub).unwrap(),
+            "checkout: /c is in none of it",
+        ),
+    ];
+    for (damage, expected) in damages {
+        let mut overlay = overlay("hardlink,stub");
+        overlay.check_mount("whole");
+        let lowers = overlay.lowers();
+        if lowers.data.is_empty() {
+            return; // other tests tell where mounts follow no stubs
+        }
+        let stubs = lowers.directories.last().unwrap();
+        let time = std::fs::metadata(stubs).unwrap().modified().unwrap();
+        damage(&stubs.join("c"));
+        let directory = std::fs::File::open(stubs).unwrap();
+        directory.set_modified(time).unwrap();
+        assert_eq!(checked(&overlay), [expected]);
+        let repaired = overlay.fixture.store.repair(&Arc::default()).unwrap();
+        assert_eq!(repaired.left, []);
+        assert!(!stubs.exists());
+        overlay.check_mount("made again");
     }
 }
 

@@ -105,10 +105,14 @@ fn what_has_no_copy_is_missing_instead_of_wrong() {
         .ingest(tar().as_slice(), IngestOptions::default(), &mut |_| {})
         .unwrap();
     store.checkout(&[made.diff_id], &never()).unwrap();
+    // The checkout has the object's old inode.
     damage(&files(&store, "objects")[0]);
+    assert_eq!(store.repair(&never()).unwrap().left, []);
+    damage(&files(&store, "objects")[0]);
+    fs::remove_dir_all(store.path().join("checkouts").join(store.token())).unwrap();
     let repaired = store.repair(&never()).unwrap();
     assert!(repaired.left.iter().all(|problem| problem.what != "object"));
-    assert!(repaired.left.iter().any(|problem| problem.what == "recipe"));
+    assert!(repaired.left.iter().any(|problem| problem.what == "layer"));
     // Loading it again puts it back.
     store
         .ingest(tar().as_slice(), IngestOptions::default(), &mut |_| {})

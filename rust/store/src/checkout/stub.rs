@@ -26,8 +26,12 @@ pub(super) fn write(
     size: u64,
 ) -> io::Result<()> {
     file.set_len(size)?;
-    let target = [b"/", path_of(id.as_bytes()).as_slice()].concat();
-    xattr::set(file, &namespace.name(b"redirect"), &target)?;
+    xattr::set(file, &namespace.name(b"redirect"), &target(id))?;
     xattr::set(file, &namespace.name(b"metacopy"), b"")?;
     Ok(())
+}
+
+/// Where a stub for an object leads to.
+pub(super) fn target(id: &ContentId) -> Vec<u8> {
+    [b"/", path_of(id.as_bytes()).as_slice()].concat()
 }

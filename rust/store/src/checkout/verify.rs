@@ -11,142 +11,191 @@ use std::sync::atomic::AtomicBool;
 
 use fastlayer_fs::Directory;
 
-use super::{EMPTY, LOWERS, TREE, chain_name, discard, lower_links, read_lines};
+use super::deferred::Deferred;
+use super::patch::Names;
+use super::{
+    Area, EMPTY, LOWERS, STUBS, TREE, chain_name, discard, layer_key, lower_links, read_lines,
+};
 use crate::digest::DiffId;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, display_path};
 use crate::fsck::is_damage;
+use crate::overlay::OverlayNamespace;
 use crate::store::Store;
 use crate::tree::TreeView;
 use comparison::Comparison;
 use expected::{Expected, OfLayer, OfTree};
 
-/// How the names of checkouts begin that rely on those of layers.
-const DERIVED: [&[u8]; 2] = [b"list-", b"fix-"];
-
-/// Compares the checkout `name` in `place`, which depends on `layers`, with what it is to be. One of
-/// a layer that is gone is as good as removed and counts as whole.
-///
-/// # Errors
-/// [`Error::Corrupt`] tells the first difference, and how many there are.
-pub(crate) fn verify_checkout(
-    store: &Store,
-    place: &Directory,
-    name: &[u8],
-    layers: &[DiffId],
-    cancel: &AtomicBool,
-) -> Result<()> {
-    let shown = String::from_utf8_lossy(name).into_owned();
-    for diff_id in layers {
-        match store.require_layer(diff_id) {
-            Err(Error::NotFound { .. }) => return Ok(()),
-            found => found?,
-        }
-    }
-    let checkout = place.open_child(name)?;
-    let (kind, of) = shown.split_once('-').unwrap_or(("", &shown));
-    if !kind.is_empty() && of != chain_name(layers) {
-        return Err(Error::corrupt(shown, "is of another chain than it says"));
-    }
-    match kind {
-        "list" => verify_list(place, &checkout, &shown),
-        "fix" => {
-            let view = store.tree_view(layers)?;
-            compare(store, &checkout, &shown, &OfTree::new(&view), cancel)
-        }
-        "chain" => verify_layer(store, &checkout, &shown, layers, cancel),
-        "" if shown == EMPTY => compare(store, &checkout, &shown, &expected::Nothing, cancel),
-        "" => match DiffId::from_hex(&shown) {
-            Ok(diff_id) => verify_layer(store, &checkout, &shown, &[diff_id], cancel),
-            Err(_) => Err(Error::corrupt(shown, "is no name of a checkout")),
-        },
-        _ => Err(Error::corrupt(shown, "is no name of a checkout")),
-    }
+/// A checkout that is there.
+pub(crate) struct KnownCheckout {
+    namespace: OverlayNamespace,
+    /// What holds it.
+    place: Directory,
+    /// Its name there.
+    pub(crate) name: String,
+    /// What it depends on.
+    layers: Vec<DiffId>,
 }
 
-/// The view whose topmost layer a checkout is of; `None` where it is not of one layer.
-///
-/// # Errors
-/// Where a tree index cannot be had.
-pub(crate) fn view_of_checkout(
-    store: &Store,
-    name: &[u8],
-    layers: &[DiffId],
-) -> Result<Option<TreeView>> {
-    let shown = String::from_utf8_lossy(name);
-    if shown.starts_with("chain-") {
-        return store.tree_view(layers).map(Some);
+impl KnownCheckout {
+    /// Whether it is there still.
+    pub(crate) fn exists(&self) -> Result<bool> {
+        Ok(self.place.find_child(self.name.as_bytes())?.is_some())
     }
-    match DiffId::from_hex(&shown) {
-        Ok(diff_id) => store.tree_view(&[diff_id]).map(Some),
-        Err(_) => Ok(None),
-    }
-}
 
-impl Store {
-    /// Removes the checkouts that are not what they are to be, and those that were made of them.
-    /// None of them may be mounted.
+    pub(crate) fn open(&self) -> Result<Directory> {
+        Ok(self.place.open_child(self.name.as_bytes())?)
+    }
+
+    /// The view whose topmost layer it is of; `None` where it is not of one layer.
     ///
     /// # Errors
-    /// Those of the file system.
-    pub(crate) fn drop_damaged_checkouts(&self, cancel: &AtomicBool) -> Result<()> {
-        let mut known = Vec::new();
-        self.each_checkout(&mut |directory, name, layers| {
-            known.push((directory.try_clone()?, name.to_vec(), layers.to_vec()));
-            Ok(())
-        })?;
-        let mut dropped = false;
-        for (directory, name, layers) in &known {
-            match verify_checkout(self, directory, name, layers, cancel) {
-                Ok(()) => continue,
-                Err(error) if !is_damage(&error) => return Err(error),
-                Err(_) => discard(self, directory, name)?,
-            }
-            dropped = true;
+    /// Where a tree index cannot be had.
+    pub(crate) fn view(&self, store: &Store) -> Result<Option<TreeView>> {
+        if self.name.starts_with("chain-") {
+            return store.tree_view(&self.layers).map(Some);
         }
-        for (directory, name, _) in known.iter().filter(|_| dropped) {
-            if DERIVED.iter().any(|prefix| name.starts_with(prefix)) {
-                discard(self, directory, name)?;
+        match DiffId::from_hex(&self.name) {
+            Ok(diff_id) => store.tree_view(&[diff_id]).map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Compares it with what it is to be. One of a layer that is gone is as good as removed and
+    /// counts as whole.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] tells the first difference, and how many there are.
+    pub(crate) fn verify(&self, store: &Store, cancel: &AtomicBool) -> Result<()> {
+        for diff_id in &self.layers {
+            match store.require_layer(diff_id) {
+                Err(Error::NotFound { .. }) => return Ok(()),
+                found => found?,
+            }
+        }
+        let damaged = |detail: &str| Error::corrupt(&self.name, detail);
+        let kind = self.name.split_once('-');
+        if kind.is_some_and(|(_, of)| of != chain_name(&self.layers)) {
+            return Err(damaged("is of another chain than it says"));
+        }
+        match kind.map(|(kind, _)| kind) {
+            Some("list") => self.verify_list(store),
+            Some(kind @ ("fix" | "stubs")) => {
+                let view = store.tree_view(&self.layers)?;
+                self.compare(store, &OfTree::new(&view, kind == "stubs"), cancel)
+            }
+            None if self.name == EMPTY => self.compare(store, &expected::Nothing, cancel),
+            _ => match self.view(store)? {
+                Some(view) => self.verify_layer(store, &view, cancel),
+                None => Err(damaged("is no name of a checkout")),
+            },
+        }
+    }
+
+    fn verify_layer(&self, store: &Store, view: &TreeView, cancel: &AtomicBool) -> Result<()> {
+        let Some(top) = view.layers().last() else {
+            return Err(Error::corrupt(&self.name, "is of no layer"));
+        };
+        let extended = lower_links::with_targets(view, &top.index)?;
+        let index = extended.as_ref().unwrap_or(&top.index);
+        let deferred = Deferred::read(&self.open()?)?;
+        self.compare(store, &OfLayer::new(view, index, deferred), cancel)
+    }
+
+    fn compare(&self, store: &Store, expected: &dyn Expected, cancel: &AtomicBool) -> Result<()> {
+        let tree = self.open()?.open_child(TREE)?;
+        let mut comparison = Comparison::new(store, expected, self.namespace, cancel);
+        comparison.run(tree)?;
+        comparison.finish(&self.name)
+    }
+
+    /// A list must lead to checkouts, and these must have what layers leave to their chain.
+    fn verify_list(&self, store: &Store) -> Result<()> {
+        let directory = self.open()?;
+        let mut keys = read_lines(&directory, LOWERS)?;
+        if directory.find_child(STUBS)?.is_some() {
+            keys.extend(read_lines(&directory, STUBS)?);
+        }
+        let mut above = Vec::new();
+        for key in &keys {
+            if self.place.find_child(key.as_bytes())?.is_none() {
+                return Err(Error::corrupt(&self.name, format!("{key} is missing")));
+            }
+            if is_of_chain(key) {
+                above.push(self.place.open_child(key.as_bytes())?.open_child(TREE)?);
+            }
+        }
+        let view = store.tree_view(&self.layers)?;
+        let mut names = Names::new(&view);
+        for number in 0..self.layers.len() {
+            if view.layers()[number].index.is_empty() {
+                continue;
+            }
+            let key = layer_key(store, &self.layers[..=number])?;
+            let checkout = self.place.open_child(key.as_bytes())?;
+            for row in Deferred::read(&checkout)?.rows {
+                for path in names.visible(number, row)? {
+                    if !above.iter().any(|tree| has(tree, path)) {
+                        let detail = format!("/{} is in none of it", display_path(path));
+                        return Err(Error::corrupt(&self.name, detail));
+                    }
+                }
             }
         }
         Ok(())
     }
 }
 
-/// A list must lead to checkouts.
-fn verify_list(place: &Directory, checkout: &Directory, shown: &str) -> Result<()> {
-    for key in read_lines(checkout, LOWERS)? {
-        if place.find_child(key.as_bytes())?.is_none() {
-            return Err(Error::corrupt(shown, format!("{key} is missing")));
+/// Whether a checkout relies on those of layers.
+fn is_of_chain(name: &str) -> bool {
+    name.starts_with("fix-") || name.starts_with("stubs-")
+}
+
+fn has(tree: &Directory, path: &[u8]) -> bool {
+    let (parent, name) = fastlayer_tar::path::split(path).unwrap_or_default();
+    tree.open_descendant(parent)
+        .and_then(|parent| parent.find_child(name))
+        .is_ok_and(|found| found.is_some())
+}
+
+impl Store {
+    /// The checkouts that are there, of both kinds.
+    pub(crate) fn known_checkouts(&self) -> Result<Vec<KnownCheckout>> {
+        let mut known = Vec::new();
+        for namespace in [OverlayNamespace::Trusted, OverlayNamespace::User] {
+            let area = Area::of(self, namespace)?;
+            for entry in area.directory.entries()?.iter() {
+                known.push(KnownCheckout {
+                    namespace,
+                    place: area.directory.try_clone()?,
+                    name: String::from_utf8_lossy(entry.name).into_owned(),
+                    layers: area.layers_of(entry.name)?,
+                });
+            }
         }
+        Ok(known)
     }
-    Ok(())
-}
 
-fn verify_layer(
-    store: &Store,
-    checkout: &Directory,
-    shown: &str,
-    chain: &[DiffId],
-    cancel: &AtomicBool,
-) -> Result<()> {
-    let view = store.tree_view(chain)?;
-    let Some(top) = view.layers().last() else {
-        return Err(Error::corrupt(shown, "is of no layer"));
-    };
-    let extended = lower_links::with_targets(&view, &top.index)?;
-    let index = extended.as_ref().unwrap_or(&top.index);
-    compare(store, checkout, shown, &OfLayer::new(&view, index), cancel)
-}
-
-fn compare(
-    store: &Store,
-    checkout: &Directory,
-    shown: &str,
-    expected: &dyn Expected,
-    cancel: &AtomicBool,
-) -> Result<()> {
-    let tree = checkout.open_child(TREE)?;
-    let mut comparison = Comparison::new(store, expected, cancel);
-    comparison.run(tree)?;
-    comparison.finish(shown)
+    /// Removes the checkouts that are not what they are to be, and those that were made of them.
+    /// None of them may be mounted.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn drop_damaged_checkouts(&self, cancel: &AtomicBool) -> Result<()> {
+        let known = self.known_checkouts()?;
+        let mut dropped = false;
+        for checkout in &known {
+            match checkout.verify(self, cancel) {
+                Ok(()) => continue,
+                Err(error) if !is_damage(&error) => return Err(error),
+                Err(_) => discard(self, &checkout.place, checkout.name.as_bytes())?,
+            }
+            dropped = true;
+        }
+        for checkout in known.iter().filter(|_| dropped) {
+            if is_of_chain(&checkout.name) || checkout.name.starts_with("list-") {
+                discard(self, &checkout.place, checkout.name.as_bytes())?;
+            }
+        }
+        Ok(())
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use fastlayer_fs::{Directory, Kind as FileKind};
 
 use crate::area::file_name;
-use crate::checkout::{Linked, TREE, view_of_checkout};
+use crate::checkout::{Linked, TREE};
 use crate::decompress::decompress;
 use crate::digest::{ContentHasher, ContentId, DiffId};
 use crate::error::{Error, Result, check_cancelled};
@@ -34,19 +34,14 @@ pub(super) fn objects_from_checkouts(store: &Store, cancel: &AtomicBool) -> Resu
             }
         }
     }
-    let mut checkouts = Vec::new();
-    store.each_checkout(&mut |directory, name, layers| {
-        checkouts.push((directory.open_child(name)?, name.to_vec(), layers.to_vec()));
-        Ok(())
-    })?;
-    for (checkout, name, layers) in checkouts {
+    for checkout in store.known_checkouts()? {
         if wanted.is_empty() {
             break;
         }
         check_cancelled(cancel)?;
         // One of a layer whose index is lost, or that is damaged itself, tells nothing.
-        if let Ok(Some(view)) = view_of_checkout(store, &name, &layers) {
-            search(store, &checkout, &view, &mut wanted)?;
+        if let Ok(Some(view)) = checkout.view(store) {
+            search(store, &checkout.open()?, &view, &mut wanted)?;
         }
     }
     Ok(())
@@ -104,9 +99,9 @@ fn take(
     let mut hasher = ContentHasher::new();
     let mut buffer = vec![0; 1 << 20];
     loop {
-        let count = file.read(&mut buffer).map_err(|source| {
-            Error::io(parent.path_to(name).display(), source)
-        })?;
+        let count = file
+            .read(&mut buffer)
+            .map_err(|source| Error::io(parent.path_to(name).display(), source))?;
         if count == 0 {
             break;
         }

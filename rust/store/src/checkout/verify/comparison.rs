@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use fastlayer_fs::{Directory, Kind as FileKind, Metadata, Trail, xattr};
 
+use super::super::stub;
 use super::expected::{Expected, Wanted};
 use crate::digest::ContentId;
 use crate::error::{Error, Result, check_cancelled, display_path};
@@ -37,14 +38,18 @@ impl<'a> Comparison<'a> {
     pub(super) fn new(
         store: &'a Store,
         expected: &'a dyn Expected,
+        namespace: OverlayNamespace,
         cancel: &'a AtomicBool,
     ) -> Self {
         Self {
             store,
             expected,
             cancel,
-            namespace: OverlayNamespace::of_process(),
-            fidelity: Fidelity::of_process(),
+            namespace,
+            fidelity: match namespace {
+                OverlayNamespace::Trusted => Fidelity::Exact,
+                OverlayNamespace::User => Fidelity::Possible,
+            },
             seen: HashSet::new(),
             files: HashMap::new(),
             inodes: HashMap::new(),
@@ -56,8 +61,8 @@ impl<'a> Comparison<'a> {
     /// Compares all that is below `tree`, and looks for what is not.
     pub(super) fn run(&mut self, tree: Directory) -> Result<()> {
         let metadata = tree.metadata()?;
-        let attributes = xattr::all(&tree)
-            .map_err(|errno| Error::io(tree.path().display(), errno))?;
+        let attributes =
+            xattr::all(&tree).map_err(|errno| Error::io(tree.path().display(), errno))?;
         self.path(b"", &metadata, &attributes, &tree, b"")?;
         self.directory(&mut Trail::new(tree), b"")?;
         let mut missing = Vec::new();
@@ -100,7 +105,13 @@ impl<'a> Comparison<'a> {
             let child_path = join(path, entry.name);
             let metadata = trail.here().stat_child(entry.name)?;
             let attributes = trail.here().xattrs(entry.name)?;
-            self.path(&child_path, &metadata, &attributes, trail.here(), entry.name)?;
+            self.path(
+                &child_path,
+                &metadata,
+                &attributes,
+                trail.here(),
+                entry.name,
+            )?;
             if metadata.kind == FileKind::Directory {
                 trail.enter(entry.name)?;
                 self.directory(trail, &child_path)?;
@@ -120,7 +131,7 @@ impl<'a> Comparison<'a> {
         name: &[u8],
     ) -> Result<()> {
         let Some(wanted) = self.expected.at(path)? else {
-            self.differs(path, "is not in the tree index");
+            self.differs(path, "should not be there");
             return Ok(());
         };
         self.seen.insert(path.to_vec());
@@ -133,9 +144,12 @@ impl<'a> Comparison<'a> {
             return Ok(());
         };
         self.metadata(path, metadata, bears, wanted.kind);
-        self.marks(path, attributes, bears, wanted.opaque);
+        let stub = self.marks(path, attributes, bears, &wanted);
         if let Some(file) = wanted.inode {
             self.links(path, metadata, file);
+        }
+        if let Some(target) = stub {
+            return self.stub(path, metadata, &wanted, &target);
         }
         self.content(path, metadata, &wanted, parent, name)
     }
@@ -173,27 +187,46 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Compares extended attributes, overlay's own ones too.
+    /// Compares extended attributes, overlay's own ones too; gives what a stub leads to.
     fn marks(
         &mut self,
         path: &[u8],
         found: &xattr::Attributes,
-        wanted: &PathAttributes,
-        opaque: bool,
-    ) {
+        bears: &PathAttributes,
+        wanted: &Wanted,
+    ) -> Option<Vec<u8>> {
+        let opaque = wanted.opaque;
         if (self.namespace.mark(found, b"opaque") == Some(b"y")) != opaque {
             let detail = if opaque { "is not opaque" } else { "is opaque" };
             self.differs(path, detail);
         }
-        for mark in [&b"redirect"[..], b"metacopy"] {
-            if self.namespace.mark(found, mark).is_some() {
-                let detail = format!("has overlay's mark {}", display_path(mark));
-                self.differs(path, detail);
-            }
+        let metacopy = self.namespace.mark(found, b"metacopy").is_some();
+        let redirect = self.namespace.mark(found, b"redirect").map(<[u8]>::to_vec);
+        let is_stub = metacopy && redirect.is_some() && wanted.stub;
+        if !is_stub && (metacopy || redirect.is_some()) {
+            self.differs(path, "has overlay's marks of a stub");
         }
-        if self.fidelity == Fidelity::Exact && portable(found.clone()) != wanted.xattrs {
+        if self.fidelity == Fidelity::Exact && portable(found.clone()) != bears.xattrs {
             self.differs(path, "has other extended attributes");
         }
+        redirect.filter(|_| is_stub)
+    }
+
+    /// A stub must have the size of its file, and lead to its object, which must be there.
+    fn stub(&mut self, path: &[u8], found: &Metadata, wanted: &Wanted, leads: &[u8]) -> Result<()> {
+        if found.size != wanted.size {
+            let detail = format!("has {} bytes, not {}", found.size, wanted.size);
+            self.differs(path, detail);
+        }
+        match &wanted.content {
+            Some(id) if stub::target(id) == leads => {
+                if !self.store.has_object(id)? {
+                    self.differs(path, format!("leads to object {id}, which is missing"));
+                }
+            }
+            _ => self.differs(path, "leads to another object"),
+        }
+        Ok(())
     }
 
     /// Two paths must be one inode just when they are one file.

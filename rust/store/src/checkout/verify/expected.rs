@@ -1,5 +1,8 @@
 //! What a checkout is to have at its paths.
 
+use std::collections::HashSet;
+
+use super::super::deferred::Deferred;
 use super::super::layer::{attributes, row_attributes};
 use crate::digest::ContentId;
 use crate::error::Result;
@@ -19,6 +22,8 @@ pub(super) struct Wanted {
     pub(super) target: Vec<u8>,
     /// The file itself: paths with the same one are hard links of each other.
     pub(super) inode: Option<(usize, u32)>,
+    /// Whether it may be a stub.
+    pub(super) stub: bool,
 }
 
 /// Tells what a checkout is to hold.
@@ -49,11 +54,27 @@ pub(super) struct OfLayer<'a> {
     /// The layer and those below it.
     view: &'a TreeView,
     index: &'a TreeIndex,
+    /// Files that are left to the chain.
+    deferred: HashSet<(usize, u32)>,
 }
 
 impl<'a> OfLayer<'a> {
-    pub(super) fn new(view: &'a TreeView, index: &'a TreeIndex) -> Self {
-        Self { view, index }
+    pub(super) fn new(view: &'a TreeView, index: &'a TreeIndex, deferred: Deferred) -> Self {
+        let number = view.layers().len().saturating_sub(1);
+        let rows = deferred.rows.into_iter();
+        Self {
+            view,
+            index,
+            deferred: rows.map(|row| (number, row)).collect(),
+        }
+    }
+
+    fn is_deferred(&self, path: &[u8]) -> Result<bool> {
+        if self.deferred.is_empty() {
+            return Ok(false);
+        }
+        let node = self.view.get(path)?;
+        Ok(node.is_some_and(|node| self.deferred.contains(&node.inode())))
     }
 
     fn is_needless(&self, row: &EntryRef<'_>) -> Result<bool> {
@@ -74,6 +95,13 @@ impl Expected for OfLayer<'_> {
         let Some(node) = self.view.get(path)? else {
             return Ok(None);
         };
+        if row.kind() != Kind::Directory && self.deferred.contains(&node.inode()) {
+            return Ok(None);
+        }
+        if path.is_empty() && row.implicit() {
+            // A mount shows the root of its upper.
+            return Ok(Some(Wanted::bare(Kind::Directory)));
+        }
         let mut wanted = Wanted::of(&node)?;
         if row.kind() == Kind::Directory {
             wanted.opaque = row.opaque();
@@ -87,7 +115,8 @@ impl Expected for OfLayer<'_> {
     fn each(&self, visit: &mut dyn FnMut(&[u8], Kind)) -> Result<()> {
         for row in self.index.iter() {
             let row = row?;
-            if !self.is_needless(&row)? {
+            let is_left_out = row.kind() != Kind::Directory && self.is_deferred(row.path())?;
+            if !is_left_out && !self.is_needless(&row)? {
                 visit(row.path(), row.kind());
             }
         }
@@ -98,18 +127,23 @@ impl Expected for OfLayer<'_> {
 /// Some paths of a merged tree.
 pub(super) struct OfTree<'a> {
     view: &'a TreeView,
+    stubs: bool,
 }
 
 impl<'a> OfTree<'a> {
-    pub(super) fn new(view: &'a TreeView) -> Self {
-        Self { view }
+    /// With `stubs`, files may be stubs.
+    pub(super) fn new(view: &'a TreeView, stubs: bool) -> Self {
+        Self { view, stubs }
     }
 }
 
 impl Expected for OfTree<'_> {
     fn at(&self, path: &[u8]) -> Result<Option<Wanted>> {
         match self.view.get(path)? {
-            Some(node) => Wanted::of(&node).map(Some),
+            Some(node) => Ok(Some(Wanted {
+                stub: self.stubs,
+                ..Wanted::of(&node)?
+            })),
             None => Ok(None),
         }
     }
@@ -131,6 +165,7 @@ impl Wanted {
             device: (0, 0),
             target: Vec::new(),
             inode: None,
+            stub: false,
         }
     }
 
@@ -143,8 +178,13 @@ impl Wanted {
             size: node.size(),
             content: node.content(),
             device: node.device(),
-            target: if is_link { node.link_target()?.to_vec() } else { Vec::new() },
+            target: if is_link {
+                node.link_target()?.to_vec()
+            } else {
+                Vec::new()
+            },
             inode: (node.kind() != Kind::Directory).then(|| node.inode()),
+            stub: false,
         })
     }
 }
