@@ -3,6 +3,8 @@
 //!
 //! `docs/formats/tar.md` lists where they differ on purpose; archives of these kinds are left out.
 
+use std::ops::Range;
+
 use fastlayer_tar::sparse::{Expander, Stretch};
 use fastlayer_tar::{BLOCK_SIZE, EntryKind};
 
@@ -11,6 +13,16 @@ use crate::archive::{Member, mend_checksums, read};
 use crate::peer::{Python, run};
 use crate::take::Take;
 
+/// The fields of a header that are numbers: mode, owners, size, time, devices.
+const NUMBERS: [Range<usize>; 7] = [
+    100..108,
+    108..116,
+    116..124,
+    124..136,
+    136..148,
+    329..337,
+    337..345,
+];
 /// Largest content that is compared.
 const MOST: u64 = 1 << 20;
 /// One of so many inputs is shown to GNU tar: starting it takes longer than all the rest.
@@ -121,7 +133,13 @@ fn is_read_differently(member: &Member) -> bool {
         b"ustar  \0" => &last[345..500],
         _ => &last[257..500],
     };
-    odd || foreign.iter().any(|byte| *byte != 0)
+    let number = |field: Range<usize>| begins_with_zero(&last[field]);
+    odd || foreign.iter().any(|byte| *byte != 0) || NUMBERS.into_iter().any(number)
+}
+
+/// Python takes a number to end at the first NUL, and so these for 0.
+fn begins_with_zero(field: &[u8]) -> bool {
+    field[0] == 0 && field.iter().any(|byte| *byte != 0)
 }
 
 /// What Python says.
@@ -141,21 +159,24 @@ fn listed(answer: &[u8]) -> Vec<Shown> {
             let length = [rest.byte(), rest.byte(), rest.byte(), rest.byte()];
             rest.bytes(u32::from_le_bytes(length) as usize).to_vec()
         });
-        // Of other members it shows what stands in the field.
-        let link = if b"12".contains(&kind) {
-            link
-        } else {
-            Vec::new()
-        };
+        // What means nothing for a kind is shown as it stands in the header.
         members.push(Shown {
             kind,
             mode,
             owner: (uid, gid),
             seconds,
-            size,
-            device,
+            size: if kind == b'0' { size } else { 0 },
+            device: if b"34".contains(&kind) {
+                device
+            } else {
+                (0, 0)
+            },
             path: without_slashes(&path),
-            link,
+            link: if b"12".contains(&kind) {
+                link
+            } else {
+                Vec::new()
+            },
             content,
         });
     }
@@ -245,10 +266,14 @@ fn permissions(mode: u32) -> Vec<u8> {
     text
 }
 
-/// The first three fields of a line, with one blank between them.
+/// The first three fields of a line, with one blank between them. What has no content is listed with
+/// the size that stands in its header.
 fn squeezed(line: &[u8]) -> Vec<u8> {
     let fields = line.split(|byte| *byte == b' ');
-    let fields: Vec<&[u8]> = fields.filter(|field| !field.is_empty()).take(3).collect();
+    let mut fields: Vec<&[u8]> = fields.filter(|field| !field.is_empty()).take(3).collect();
+    if let ([b'd' | b'h' | b'l' | b'p', ..], Some(size)) = (line, fields.get_mut(2)) {
+        *size = b"0";
+    }
     fields.join(&b' ')
 }
 
