@@ -117,24 +117,30 @@ fn is_read_differently(member: &Member) -> bool {
     let mut flags = Vec::new();
     let mut header = member.header.as_slice();
     let mut last = header;
+    let sparse = b"GNU.sparse";
+    let mut odd =
+        member.entry.sparse.is_none() && header.windows(sparse.len()).any(|text| text == sparse);
     while header.len() >= BLOCK_SIZE {
         let block = &header[..BLOCK_SIZE];
         flags.push(block[156]);
+        odd |= b"LK".contains(&block[156]) && header.get(BLOCK_SIZE) == Some(&0);
+        odd |= NUMBERS
+            .into_iter()
+            .any(|field| begins_with_zero(&block[field]));
         last = block;
         // Only headers matter here: data of extensions is looked at like one, which leaves out
         // some archives more than it must.
         header = &header[BLOCK_SIZE..];
     }
     let extensions = flags.iter().filter(|flag| b"xLK".contains(flag)).count();
-    let odd = flags.iter().any(|flag| b"gAVDX".contains(flag)) || extensions > 1;
+    odd |= flags.iter().any(|flag| b"gAVDX".contains(flag)) || extensions > 1;
     // Whose header it is decides what its fields mean; Python reads them all the same.
     let foreign = match &last[257..265] {
         b"ustar\x0000" => &[],
         b"ustar  \0" => &last[345..500],
         _ => &last[257..500],
     };
-    let number = |field: Range<usize>| begins_with_zero(&last[field]);
-    odd || foreign.iter().any(|byte| *byte != 0) || NUMBERS.into_iter().any(number)
+    odd || foreign.iter().any(|byte| *byte != 0)
 }
 
 /// Python takes a number to end at the first NUL, and so these for 0.
