@@ -7,6 +7,8 @@ use fastlayer_tar::{BLOCK_SIZE, Entry, Error, Event, Limits, Reader};
 pub(crate) struct Outcome {
     pub(crate) members: Vec<Member>,
     pub(crate) bytes: Vec<u8>,
+    /// The end, and headers that no entry follows.
+    pub(crate) trailer: Vec<u8>,
     pub(crate) error: Option<Error>,
 }
 
@@ -35,7 +37,8 @@ pub(crate) fn read(archive: &[u8], piece: usize) -> Outcome {
                 let member = member.expect("content comes after an entry");
                 member.content.extend_from_slice(bytes);
             }
-            Event::Padding(_) | Event::Trailer(_) => {}
+            Event::Padding(_) => {}
+            Event::Trailer(bytes) => outcome.trailer.extend_from_slice(bytes),
         }
         Ok(())
     };

@@ -63,6 +63,9 @@ def list_tar(data):
                 + name(member.linkname)
                 + framed(content)
             )
+        if any(data[tar.offset : tar.offset + 512]):
+            # It takes a header that it does not understand for the end.
+            raise ValueError("not read to the end")
     return b"".join(answer)
 
 
