@@ -142,12 +142,16 @@ impl TreeWriter {
             parent.clear_way(&name, true)?;
             parent.directory()?.ensure_child(&name, 0o700)?
         } else {
-            let parent = parent.directory()?;
-            match parent.mkdir_at(&name, 0o700) {
-                Err(error) if error.is_exists() => return Err(folded(parent, &name)),
+            match parent.directory()?.mkdir_at(&name, 0o700) {
+                // A plain tree that becomes another one keeps its directories.
+                Err(error) if error.is_exists() => {
+                    if !parent.had(&name)? {
+                        return Err(folded(parent.directory()?, &name));
+                    }
+                }
                 made => made?,
             }
-            parent.open_child(&name)?
+            parent.directory()?.open_child(&name)?
         };
         let opened = OpenDirectory::new(directory, self.path.len(), Some(attributes));
         self.path = path.to_vec();
