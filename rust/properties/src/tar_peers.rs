@@ -125,7 +125,7 @@ fn is_read_differently(member: &Member) -> bool {
     while header.len() >= BLOCK_SIZE {
         let block = &header[..BLOCK_SIZE];
         flags.push(block[156]);
-        odd |= b"LK".contains(&block[156]) && header.get(BLOCK_SIZE) == Some(&0);
+        odd |= b"LK".contains(&block[156]) && is_odd_name(header);
         odd |= NUMBERS
             .into_iter()
             .any(|field| begins_with_zero(&block[field]));
@@ -142,7 +142,18 @@ fn is_read_differently(member: &Member) -> bool {
         b"ustar  \0" => &last[345..500],
         _ => &last[257..500],
     };
+    // Whether it is a directory, Python tells by the name that the long one replaces.
+    odd |= last[156] == 0 && extensions > 0;
     odd || foreign.iter().any(|byte| *byte != 0)
+}
+
+/// Whether a long name is empty, or does not end in NUL.
+fn is_odd_name(header: &[u8]) -> bool {
+    let (block, data) = header.split_at(BLOCK_SIZE);
+    let size = std::str::from_utf8(&block[124..135]).unwrap_or_default();
+    let size = usize::from_str_radix(size, 8).unwrap_or(0);
+    let name = data.get(..size).unwrap_or_default();
+    name.first().is_none_or(|first| *first == 0) || name.last() != Some(&0)
 }
 
 /// GNU tar takes a file whose name ends in a slash for a directory, and whatever has a size for
