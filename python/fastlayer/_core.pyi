@@ -56,6 +56,14 @@ class Change:
     reasons: tuple[str, ...]
 
 @final
+class ExportedBlob:
+    """What an export gave, or will give."""
+
+    digest: str  # "sha256:…" of the blob
+    size: int  # its bytes
+    annotations: dict[str, str]  # of its descriptor in a manifest
+
+@final
 class Collected:
     """What a collection removed, or would remove."""
 
@@ -201,12 +209,14 @@ class Store:
     # layers out
     def layer(self, diff_id: str) -> LayerInfo | None: ...
     def write_tar(self, diff_id: str, fd: int) -> None: ...
-    def export_blob(self, diff_id: str, codec: str, level: int | None, fd: int) -> tuple[str, int]:
-        """Compressed ("gzip" "zstd" "none") into fd; gives blob digest and size."""
+    def export_blob(
+        self, diff_id: str, codec: str, level: int | None, fd: int | None
+    ) -> ExportedBlob:
+        """Compressed ("gzip" "zstd" "zstd:chunked" "none") into fd, or nowhere with None."""
     def exported_blob(
         self, diff_id: str, codec: str, level: int | None = None
-    ) -> tuple[str, int] | None:
-        """Digest and size of the blob of an earlier export, which the next one gives again."""
+    ) -> ExportedBlob | None:
+        """What the next export gives, if that is known without making it."""
     def trim_exports(self, budget: int) -> int:
         """Removes compressed frames until the last used ones have so many bytes; bytes freed."""
     def write_tree(self, chain: Sequence[str], destination: str) -> None:

@@ -33,6 +33,7 @@ Context = _core.Context
 CopyOperation = _core.CopyOperation
 CopySource = _core.CopySource
 Entry = _core.Entry
+ExportedBlob = _core.ExportedBlob
 LayerInfo = _core.LayerInfo
 MountNamespace = _core.MountNamespace
 PlainTree = _core.PlainTree
@@ -52,6 +53,7 @@ __all__ = [
     "CopyOperation",
     "CopySource",
     "Entry",
+    "ExportedBlob",
     "LayerInfo",
     "Lowers",
     "MountNamespace",
@@ -340,21 +342,39 @@ class Store:
         self._core.write_tar(diff_id, fd)
 
     def export_blob(
-        self, diff_id: str, *, codec: str, level: int | None = None, fd: int
-    ) -> tuple[str, int]:
-        """Write the layer compressed; gives the blob's digest and its size in bytes.
+        self, diff_id: str, *, codec: str, level: int | None = None, fd: int | None
+    ) -> ExportedBlob:
+        """Write the layer compressed; tells the blob's digest, size and annotations.
 
-        ``codec`` is ``"gzip"``, ``"zstd"`` or ``"none"``; ``level`` ``None`` is the codec's
-        default (gzip 6, zstd 3). The bytes depend on the tar and these two alone.
+        The bytes depend on the tar, the codec and the level alone. A blob that was written before
+        is put together from what that left, as far as it is whole.
+
+        Parameters
+        ----------
+        diff_id:
+            The layer.
+        codec:
+            ``"gzip"``, ``"zstd"``, ``"zstd:chunked"`` or ``"none"``.
+        level:
+            Of the codec; None is its default (gzip 6, zstd 3).
+        fd:
+            Where the blob goes; with None it is made, to be known and kept, and goes nowhere.
+
+        Raises
+        ------
+        NotFoundError
+            No such layer.
+        CorruptError
+            The layer is damaged.
         """
         return self._core.export_blob(diff_id, codec, level, fd)
 
     def exported_blob(
         self, diff_id: str, *, codec: str, level: int | None = None
-    ) -> tuple[str, int] | None:
-        """Digest and size of what an earlier :meth:`export_blob` wrote; the next writes the same.
+    ) -> ExportedBlob | None:
+        """What the next :meth:`export_blob` will write, if that is known without making it.
 
-        ``None`` where none is remembered.
+        It is where one before wrote it, and always for the codec ``"none"``.
         """
         return self._core.exported_blob(diff_id, codec, level)
 

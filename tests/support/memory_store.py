@@ -24,6 +24,13 @@ from fastlayer.store import Store
 
 
 @dataclass(frozen=True)
+class MemoryBlob:
+    digest: str
+    size: int
+    annotations: dict[str, str]
+
+
+@dataclass(frozen=True)
 class MemoryLayer:
     diff_id: str
     size: int
@@ -111,12 +118,20 @@ class MemoryStore:
         write_all(fd, self.tars[diff_id])
 
     def export_blob(
-        self, diff_id: str, *, codec: str, level: int | None = None, fd: int
-    ) -> tuple[str, int]:
+        self, diff_id: str, *, codec: str, level: int | None = None, fd: int | None
+    ) -> MemoryBlob:
         tar = self.tars[diff_id]
         blob = tar if codec == "none" else gzip.compress(tar, level or 6, mtime=0)
-        write_all(fd, blob)
-        return digest_of(blob), len(blob)
+        if fd is not None:
+            write_all(fd, blob)
+        return MemoryBlob(digest_of(blob), len(blob), {})
+
+    def exported_blob(
+        self, diff_id: str, *, codec: str, level: int | None = None
+    ) -> MemoryBlob | None:
+        if codec != "none":
+            return None
+        return MemoryBlob(diff_id, len(self.tars[diff_id]), {})
 
     def sync(self) -> None:
         self.syncs += 1

@@ -10,7 +10,13 @@ from fastlayer.value import Value
 KINDS = ("local", "tar", "oci", "docker", "image")
 """What ``type=`` may be; ``image`` is the store itself."""
 
-_CODECS = {"gzip": "gzip", "zstd": "zstd", "uncompressed": "none", "none": "none"}
+_CODECS = {
+    "gzip": "gzip",
+    "zstd": "zstd",
+    "zstd:chunked": "zstd:chunked",
+    "uncompressed": "none",
+    "none": "none",
+}
 _UNDONE = ("registry", "cacheonly")
 
 

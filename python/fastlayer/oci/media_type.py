@@ -42,6 +42,7 @@ _LAYERS = {
     (Family.OCI, "none"): OCI_LAYER,
     (Family.OCI, "gzip"): OCI_LAYER_GZIP,
     (Family.OCI, "zstd"): OCI_LAYER_ZSTD,
+    (Family.OCI, "zstd:chunked"): OCI_LAYER_ZSTD,
     (Family.DOCKER, "none"): DOCKER_LAYER,
     (Family.DOCKER, "gzip"): DOCKER_LAYER_GZIP,
     (Family.DOCKER, "zstd"): DOCKER_LAYER_ZSTD,
@@ -54,7 +55,8 @@ def is_media_type(text: str) -> bool:
 
 
 def layer_media_type(family: Family, codec: str) -> str:
-    """The name of a layer blob; ``codec`` is ``gzip``, ``zstd`` or ``none``."""
+    """The name of a layer blob; ``codec`` is ``gzip``, ``zstd``, ``none``, or for OCI only
+    ``zstd:chunked``."""
     return _LAYERS[family, codec]
 
 

@@ -46,8 +46,8 @@ def write_image(
     names:
         The names it gets in an ``oci`` or ``docker`` archive.
     codec, level:
-        Of its layers there: ``gzip`` (default), ``zstd`` or ``none``; level None is the codec's
-        default.
+        Of its layers there: ``gzip`` (default), ``zstd``, ``zstd:chunked`` (``oci`` only) or
+        ``none``; level None is the codec's default.
     annotations:
         Of the manifest; ``oci`` only has one that may have some.
 

@@ -4,6 +4,9 @@ Docker (1.10 and later), podman, skopeo and containerd read the result. An image
 written with the manifest and config it came with, as long as its blobs are there or can be made
 again; else it gets a new manifest, and the report says so. The bytes depend on the images, their
 names and the codec alone.
+
+Layers go straight to the output. Where that is a pipe, and a layer's compressed size is not known
+from an export before, the layer is compressed first and then taken from what that left.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fastlayer.cache.policy import cache_budget
-from fastlayer.errors import UsageError
+from fastlayer.errors import CorruptError, UsageError
 from fastlayer.image.catalog import ImageCatalog
 from fastlayer.image.image import Image
 from fastlayer.oci.descriptor import Descriptor
@@ -29,11 +32,12 @@ from fastlayer.oci.media_type import (
     manifest_media_type,
 )
 from fastlayer.oci.reference import Reference
+from fastlayer.store import ExportedBlob
 from fastlayer.transport.oci_layout import INDEX, LAYOUT, NAME_ANNOTATION, TAG_ANNOTATION
 from fastlayer.transport.selection import Selection
 from fastlayer.transport.tar_output import TarOutput
 
-CODECS = ("gzip", "zstd", "none")
+CODECS = ("gzip", "zstd", "zstd:chunked", "none")
 """The codecs of layers."""
 
 _BLOBS = "blobs/sha256/"
@@ -88,7 +92,7 @@ def save(
     Raises
     ------
     UsageError
-        An unknown codec.
+        An unknown codec, or one that the family has no form for.
     CorruptError
         A layer is lost or damaged.
     StoreIOError
@@ -97,7 +101,12 @@ def save(
     options = options or SaveOptions()
     if options.codec not in {None, *CODECS}:
         raise UsageError(f"unknown codec {options.codec!r}", hint=f"one of {', '.join(CODECS)}")
-    writer = _LayoutWriter(catalog, TarOutput(descriptor, catalog.store.root), options)
+    if options.codec == "zstd:chunked" and options.family is Family.DOCKER:
+        raise UsageError(
+            "docker's manifests have no place for what zstd:chunked must say of a layer",
+            hint="write type=oci, or compress with zstd",
+        )
+    writer = _LayoutWriter(catalog, TarOutput(descriptor), options)
     with catalog.store.lease():
         for selection in selections:
             # Named by the lease before the first byte is written, and not when its turn comes.
@@ -117,7 +126,7 @@ class _LayoutWriter:
         self._output = output
         self._options = options
         self._written: set[str] = set()
-        self._exported: dict[str, tuple[str, int]] = {}
+        self._exported: dict[str, ExportedBlob] = {}
         self._manifests: dict[str, str] = {}
         self._descriptors: dict[str, Descriptor] = {}
         self._rewritten: list[str] = []
@@ -175,24 +184,26 @@ class _LayoutWriter:
             return
         self._written.add(layer.digest)
 
-        def write(descriptor: int) -> tuple[str, int]:
+        def write(descriptor: int) -> None:
             if layer.media_type in _PLAIN:
                 self._store.write_tar(diff_id, descriptor)
             else:
                 self._store.write_blob(layer.digest, descriptor)
-            return _BLOBS + encoded(layer.digest), layer.size
 
-        self._output.blob(write)
+        self._output.blob(_BLOBS + encoded(layer.digest), layer.size, write)
 
     def _new_manifest(self, image: Image) -> Manifest:
         options = self._options
         codec = options.codec or "gzip"
         layers = []
         for diff_id in image.chain:
-            digest, size = self._exported_layer(diff_id, codec)
+            blob = self._exported_layer(diff_id, codec)
             layers.append(
                 Descriptor(
-                    media_type=layer_media_type(options.family, codec), digest=digest, size=size
+                    media_type=layer_media_type(options.family, codec),
+                    digest=blob.digest,
+                    size=blob.size,
+                    annotations=blob.annotations,
                 )
             )
         config = Descriptor(
@@ -207,19 +218,40 @@ class _LayoutWriter:
             annotations=options.annotations,
         )
 
-    def _exported_layer(self, diff_id: str, codec: str) -> tuple[str, int]:
+    def _exported_layer(self, diff_id: str, codec: str) -> ExportedBlob:
         if diff_id not in self._exported:
-
-            def write(descriptor: int) -> tuple[str, int]:
-                digest, size = self._store.export_blob(
-                    diff_id, codec=codec, level=self._options.level, fd=descriptor
-                )
-                self._exported[diff_id] = digest, size
-                self._written.add(digest)
-                return _BLOBS + encoded(digest), size
-
-            self._output.blob(write)
+            self._exported[diff_id] = self._export(diff_id, codec)
         return self._exported[diff_id]
+
+    def _export(self, diff_id: str, codec: str) -> ExportedBlob:
+        level = self._options.level
+        known = self._store.exported_blob(diff_id, codec=codec, level=level)
+        if known is None and self._output.can_go_back:
+            made: list[ExportedBlob] = []
+
+            def name(descriptor: int) -> tuple[str, int]:
+                blob = self._store.export_blob(diff_id, codec=codec, level=level, fd=descriptor)
+                made.append(blob)
+                return _BLOBS + encoded(blob.digest), blob.size
+
+            self._output.unnamed_blob(name)
+            self._written.add(made[0].digest)
+            return made[0]
+        blob = known or self._store.export_blob(diff_id, codec=codec, level=level, fd=None)
+        if blob.digest in self._written:
+            return blob
+        self._written.add(blob.digest)
+
+        def write(descriptor: int) -> None:
+            written = self._store.export_blob(diff_id, codec=codec, level=level, fd=descriptor)
+            if (written.digest, written.size) != (blob.digest, blob.size):
+                raise CorruptError(
+                    f"layer {diff_id}: its blob was {blob.digest} and is {written.digest} now",
+                    hint="save once more",
+                )
+
+        self._output.blob(_BLOBS + encoded(blob.digest), blob.size, write)
+        return blob
 
     def _document(self, data: bytes) -> None:
         digest = sha256_digest(data)

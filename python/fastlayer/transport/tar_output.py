@@ -1,8 +1,7 @@
-"""A tar written member by member: blobs whose name is known only when they are written, too.
+"""A tar written member by member, each straight to where it goes.
 
 The bytes depend on the members alone: owner 0:0, fixed modes, all times the epoch. On a regular
-file a blob is written in place and its header filled in afterwards; anything else gets it from a
-nameless file on the store's disk.
+file a blob may be written before its name and size are known: its header is filled in afterwards.
 """
 
 from __future__ import annotations
@@ -12,14 +11,11 @@ import os
 import stat
 import tarfile
 from collections.abc import Callable
-from pathlib import Path
 
 from fastlayer.errors import StoreIOError
-from fastlayer.transport.spool import staging_file
 
 _BLOCK = 512
 _LARGEST_USTAR = 8 << 30
-_PIECE = 1 << 20
 
 BlobWriter = Callable[[int], tuple[str, int]]
 """Writes a blob to a file descriptor; gives its name in the tar and its size in bytes."""
@@ -32,14 +28,12 @@ class TarOutput:
     ----------
     descriptor:
         Open for writing, at the place where the tar begins; stays the caller's.
-    root:
-        The store's directory, for what cannot be written in place.
     """
 
-    def __init__(self, descriptor: int, root: Path) -> None:
+    def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
-        self._root = root
-        self._in_place = _can_seek(descriptor)
+        self.can_go_back = _can_seek(descriptor)
+        """Whether :meth:`unnamed_blob` works."""
 
     def directory(self, name: str) -> None:
         """Add a directory."""
@@ -49,22 +43,19 @@ class TarOutput:
         """Add a small file."""
         self._write(_header(name, len(data)) + data + _padding(len(data)))
 
-    def blob(self, write: BlobWriter) -> None:
+    def blob(self, name: str, size: int, write: Callable[[int], object]) -> None:
+        """Add a file of that size which ``write`` writes to the file descriptor it gets."""
+        self._write(_header(name, size))
+        write(self._descriptor)
+        self._write(_padding(size))
+
+    def unnamed_blob(self, write: BlobWriter) -> None:
         """Add a file which ``write`` writes, and names when it is done."""
-        if self._in_place:
-            start = os.lseek(self._descriptor, 0, os.SEEK_CUR)
-            self._write(bytes(_BLOCK))
-            name, size = write(self._descriptor)
-            os.pwrite(self._descriptor, _header(name, size), start)
-            os.lseek(self._descriptor, start + _BLOCK + size, os.SEEK_SET)
-        else:
-            spooled = staging_file(self._root)
-            try:
-                name, size = write(spooled)
-                self._write(_header(name, size))
-                self._move(spooled, size)
-            finally:
-                os.close(spooled)
+        start = os.lseek(self._descriptor, 0, os.SEEK_CUR)
+        self._write(bytes(_BLOCK))
+        name, size = write(self._descriptor)
+        os.pwrite(self._descriptor, _header(name, size), start)
+        os.lseek(self._descriptor, start + _BLOCK + size, os.SEEK_SET)
         self._write(_padding(size))
 
     def finish(self) -> None:
@@ -83,22 +74,6 @@ class TarOutput:
                 hint="nothing is lost in the store: free space, or name another file",
                 errno=error.errno,
             ) from error
-
-    def _move(self, source: int, size: int) -> None:
-        position = 0
-        while position < size:
-            count = min(_PIECE, size - position)
-            try:
-                moved = os.sendfile(self._descriptor, source, position, count)
-            except BrokenPipeError:
-                raise
-            except OSError:  # a target that sendfile does not know
-                data = os.pread(source, count, position)
-                self._write(data)
-                moved = len(data)
-            if moved == 0:
-                raise StoreIOError("output: the spooled blob is shorter than it was")
-            position += moved
 
 
 def _can_seek(descriptor: int) -> bool:

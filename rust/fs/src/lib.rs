@@ -5,8 +5,8 @@
 //! of the tree it was meant for. Names and link targets are bytes, not text.
 //!
 //! This crate knows nothing of layers, tars, hashes or overlay mounts. It prints nothing. `unsafe`
-//! is confined to [`map`], where a file is mapped into memory, [`descriptor`], and `list_at`, which
-//! makes a system call that no library has.
+//! is confined to [`map`], where a file is mapped into memory, [`descriptor`], and [`writeback`] and
+//! `list_at`, which make system calls that no library has.
 
 pub mod apply;
 pub mod copy;
@@ -24,6 +24,7 @@ pub mod remove;
 pub mod root;
 pub mod sync;
 pub mod trail;
+pub mod writeback;
 pub mod xattr;
 
 mod beneath;
@@ -41,3 +42,4 @@ pub use publish::{Published, TemporaryFile, write_atomic};
 pub use remove::remove_tree;
 pub use root::RootDir;
 pub use trail::Trail;
+pub use writeback::WritebackFile;

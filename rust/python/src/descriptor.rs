@@ -21,19 +21,19 @@ pub fn file(py: Python<'_>, number: i32) -> PyResult<File> {
 }
 
 /// A file to write whose writes fail once the work shall stop.
-pub struct Output<'job> {
-    file: File,
+pub struct Output<'job, W> {
+    file: W,
     cancel: &'job AtomicBool,
 }
 
-impl<'job> Output<'job> {
+impl<'job, W: Write> Output<'job, W> {
     /// Wraps `file`.
-    pub fn new(file: File, cancel: &'job AtomicBool) -> Self {
+    pub fn new(file: W, cancel: &'job AtomicBool) -> Self {
         Self { file, cancel }
     }
 }
 
-impl Write for Output<'_> {
+impl<W: Write> Write for Output<'_, W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.cancel.load(Ordering::Relaxed) {
             // Not `Interrupted`, which `write_all` would try again.

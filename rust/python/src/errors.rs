@@ -49,6 +49,9 @@ pub fn convert(py: Python<'_>, error: Error) -> PyErr {
             Some("save and push of the image work; build its layers anew to run it"),
             None,
         ),
+        Error::NoContents { .. } => {
+            make(py, "UsageError", &message, Some("compress with zstd"), None)
+        }
         Error::UnsafePath { .. } => make(py, "UnsafePathError", &message, None, None),
         Error::Limit { .. } => make(py, "LimitError", &message, None, None),
         Error::Format { .. } => make(py, "StoreFormatError", &message, None, None),

@@ -1,10 +1,12 @@
 //! The store's class: each method converts, detaches and calls one function of the store.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use fastlayer_fs::WritebackFile;
 use fastlayer_store::collect::Keep;
 use fastlayer_store::copy::NewDirectory;
 use fastlayer_store::export::{Codec, ExportOptions};
@@ -22,7 +24,7 @@ use crate::descriptor::Output;
 use crate::lease::Lease;
 use crate::namespace::try_mount;
 use crate::plain_tree::PlainTree;
-use crate::values::{Change, Collected, Entry, LayerInfo, Problem, Usage};
+use crate::values::{Change, Collected, Entry, ExportedBlob, LayerInfo, Problem, Usage};
 use crate::{descriptor, entries, errors};
 
 /// A layer store, open for the life of the object.
@@ -119,7 +121,7 @@ impl Store {
 
     fn write_blob(&self, py: Python<'_>, digest: &str, fd: i32) -> PyResult<()> {
         let digest = digest_of(py, digest)?;
-        let output = descriptor::file(py, fd)?;
+        let output = WritebackFile::new(descriptor::file(py, fd)?);
         let work = |job: &Job| {
             let mut output = Output::new(output, &job.cancel);
             self.0.write_blob(&digest, &mut output)
@@ -285,7 +287,7 @@ impl Store {
 
     fn write_tar(&self, py: Python<'_>, diff_id: &str, fd: i32) -> PyResult<()> {
         let diff_id = diff_id_of(py, diff_id)?;
-        let mut output = descriptor::file(py, fd)?;
+        let mut output = WritebackFile::new(descriptor::file(py, fd)?);
         blocking::run(py, None, |job| {
             self.0.write_tar(&diff_id, &mut output, &job.cancel)
         })?;
@@ -298,21 +300,23 @@ impl Store {
         diff_id: &str,
         codec: &str,
         level: Option<i32>,
-        fd: i32,
-    ) -> PyResult<(String, u64)> {
+        fd: Option<i32>,
+    ) -> PyResult<ExportedBlob> {
         let diff_id = diff_id_of(py, diff_id)?;
         let codec = Codec::parse(codec).map_err(|error| errors::convert(py, error))?;
-        let mut output = descriptor::file(py, fd)?;
-        let (digest, size) = blocking::run(py, None, |job| {
+        let mut output: Box<dyn Write + Send> = match fd {
+            Some(fd) => Box::new(WritebackFile::new(descriptor::file(py, fd)?)),
+            None => Box::new(std::io::sink()),
+        };
+        let exported = blocking::run(py, None, |job| {
             let options = ExportOptions {
-                codec,
                 level,
                 cancel: Arc::clone(&job.cancel),
                 ..ExportOptions::new(codec)
             };
             self.0.export(&diff_id, &options, &mut output, &mut |_| ())
         })?;
-        Ok((digest.to_string(), size))
+        Ok(exported.into())
     }
 
     #[pyo3(signature = (diff_id, codec, level = None))]
@@ -322,12 +326,12 @@ impl Store {
         diff_id: &str,
         codec: &str,
         level: Option<i32>,
-    ) -> PyResult<Option<(String, u64)>> {
+    ) -> PyResult<Option<ExportedBlob>> {
         let diff_id = diff_id_of(py, diff_id)?;
         let found = blocking::short(py, || {
             self.0.exported(&diff_id, Codec::parse(codec)?, level)
         })?;
-        Ok(found.map(|(digest, size)| (digest.to_string(), size)))
+        Ok(found.map(ExportedBlob::from))
     }
 
     fn trim_exports(&self, py: Python<'_>, budget: u64) -> PyResult<u64> {

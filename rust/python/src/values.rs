@@ -6,7 +6,9 @@ use fastlayer_store::Problem as StoreProblem;
 use fastlayer_store::compare::{Change as StoreChange, ChangeKind};
 use fastlayer_store::index::Kind;
 use fastlayer_store::usage::Usage as StoreUsage;
-use fastlayer_store::{Collected as StoreCollected, LayerInfo as StoreLayerInfo};
+use fastlayer_store::{
+    Collected as StoreCollected, ExportedBlob as StoreExportedBlob, LayerInfo as StoreLayerInfo,
+};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
@@ -31,6 +33,25 @@ impl From<StoreLayerInfo> for LayerInfo {
             entries: info.entries,
             raw_reason: info.raw_reason,
             added_bytes: info.added_bytes,
+        }
+    }
+}
+
+/// What an export gave, or will give.
+#[pyclass(frozen, get_all, module = "fastlayer._core")]
+#[derive(Debug)]
+pub struct ExportedBlob {
+    digest: String,
+    size: u64,
+    annotations: BTreeMap<String, String>,
+}
+
+impl From<StoreExportedBlob> for ExportedBlob {
+    fn from(blob: StoreExportedBlob) -> Self {
+        Self {
+            digest: blob.digest.to_string(),
+            size: blob.size,
+            annotations: blob.annotations,
         }
     }
 }

@@ -159,8 +159,15 @@ impl Default for ContentHasher {
 
 /// The checksum that closes the store's own files (recipes, segments).
 pub fn checksum(bytes: &[u8]) -> [u8; 32] {
+    checksum_of(&[bytes])
+}
+
+/// The checksum of the parts, one after the other.
+pub fn checksum_of(parts: &[&[u8]]) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key(CHECKSUM_CONTEXT);
-    hasher.update(bytes);
+    for part in parts {
+        hasher.update(part);
+    }
     *hasher.finalize().as_bytes()
 }
 

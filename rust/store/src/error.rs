@@ -54,6 +54,14 @@ pub enum Error {
         /// Why the parser refused its tar.
         reason: String,
     },
+    /// The layer's tar is such that pullers would refuse its table of contents.
+    #[error("layer {diff_id} has no zstd:chunked form: {reason}")]
+    NoContents {
+        /// The layer.
+        diff_id: DiffId,
+        /// What the table cannot have.
+        reason: String,
+    },
     /// A path or link leads out of the tree it belongs to, or can not be represented.
     #[error("unsafe path {path}: {detail}")]
     UnsafePath {
@@ -138,6 +146,14 @@ impl Error {
         Self::Format {
             what: what.to_string(),
             detail: detail.to_string(),
+        }
+    }
+
+    /// An [`Error::NoContents`].
+    pub fn no_contents(diff_id: &DiffId, reason: &str) -> Self {
+        Self::NoContents {
+            diff_id: *diff_id,
+            reason: reason.to_owned(),
         }
     }
 

@@ -10,13 +10,15 @@ use std::io::{Read, Write};
 use fastlayer_fs::{Directory, TemporaryFile};
 
 use crate::area::{Fanout, file_name, remove};
-use crate::digest::{BlobDigest, DiffId, checksum};
+use crate::digest::{DiffId, checksum, checksum_of};
 use crate::error::{Error, Result};
 use crate::store::Store;
 
+pub(crate) use record::{ContentsPlace, ExportRecord, Piece, Stretch};
+
+mod record;
+
 const PRIVATE: u32 = 0o700;
-const MAGIC: [u8; 8] = *b"FLEXPORT";
-const VERSION: u32 = 1;
 /// Bytes of a checksum, and of a frame's key.
 const SUM: usize = 32;
 
@@ -27,13 +29,54 @@ pub(crate) struct FrameCache<'store> {
     exports: Directory,
 }
 
-/// What an export gave.
+/// A frame, or several, that belong together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ExportRecord {
-    pub(crate) digest: BlobDigest,
-    pub(crate) size: u64,
-    /// The keys of its frames.
-    pub(crate) frames: Vec<[u8; 32]>,
+pub(crate) struct Kept {
+    /// What goes into the blob.
+    pub(crate) bytes: Vec<u8>,
+    /// What whoever made it needs to know of it; not part of the blob.
+    pub(crate) table: Vec<u8>,
+    /// The checksum of `bytes`.
+    pub(crate) sum: [u8; SUM],
+}
+
+impl Kept {
+    pub(crate) fn new(bytes: Vec<u8>, table: Vec<u8>) -> Self {
+        let sum = checksum(&bytes);
+        Self { bytes, table, sum }
+    }
+
+    /// One that will neither be kept nor recorded.
+    pub(crate) fn unchecked(bytes: Vec<u8>, table: Vec<u8>) -> Self {
+        let sum = [0; SUM];
+        Self { bytes, table, sum }
+    }
+
+    /// What follows `bytes` in its file.
+    fn tail(&self, key: &[u8; SUM]) -> Vec<u8> {
+        let length = (self.table.len() as u64).to_le_bytes();
+        let bound = checksum_of(&[key, &self.table, &length, &self.sum]);
+        [&self.table[..], &length, &self.sum, &bound].concat()
+    }
+
+    fn decode(mut file: Vec<u8>, key: &[u8; SUM]) -> Option<Self> {
+        let (rest, bound) = file.split_last_chunk::<SUM>()?;
+        let (rest, sum) = rest.split_last_chunk::<SUM>()?;
+        let (rest, length) = rest.split_last_chunk::<8>()?;
+        let table = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+        let end = rest.len().checked_sub(table)?;
+        let (bytes, table) = rest.split_at_checked(end)?;
+        if checksum_of(&[key, table, length, sum]) != *bound || checksum(bytes) != *sum {
+            return None;
+        }
+        let (table, sum) = (table.to_vec(), *sum);
+        file.truncate(end);
+        Some(Self {
+            bytes: file,
+            table,
+            sum,
+        })
+    }
 }
 
 /// What is to be removed.
@@ -54,34 +97,46 @@ impl<'store> FrameCache<'store> {
     }
 
     /// A frame, if it is here and whole.
-    pub(crate) fn read(&self, key: &[u8; 32]) -> Option<Vec<u8>> {
+    pub(crate) fn read(&self, key: &[u8; SUM]) -> Option<Kept> {
+        Kept::decode(self.read_file(key)?, key)
+    }
+
+    /// What a frame gives to a blob, if it is here and what it was when the blob was made.
+    pub(crate) fn read_piece(&self, piece: &Piece) -> Option<Vec<u8>> {
+        let mut bytes = self.read_file(&piece.key)?;
+        let length = usize::try_from(piece.length).ok()?;
+        if bytes.len() < length {
+            return None;
+        }
+        bytes.truncate(length);
+        (checksum(&bytes) == piece.sum).then_some(bytes)
+    }
+
+    fn read_file(&self, key: &[u8; SUM]) -> Option<Vec<u8>> {
         let mut file = self.frames.open_file(key).ok()??;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).ok()?;
-        let (frame, sum) = bytes.split_last_chunk::<SUM>()?;
-        if checksum(frame) != *sum {
-            return None;
-        }
-        let length = frame.len();
-        bytes.truncate(length);
         Some(bytes)
     }
 
     /// Keeps a frame, if there is room: an export does not fail for want of it.
-    pub(crate) fn write(&self, key: &[u8; 32], frame: &[u8]) {
-        let _ = self.try_write(key, frame);
+    pub(crate) fn write(&self, key: &[u8; SUM], kept: &Kept) {
+        let _ = self.try_write(key, kept);
     }
 
-    fn try_write(&self, key: &[u8; 32], frame: &[u8]) -> Result<()> {
+    fn try_write(&self, key: &[u8; SUM], kept: &Kept) -> Result<()> {
         let mut file = TemporaryFile::new_in(self.store.staging(), 0o400)?;
         let failed = |source| Error::io("cannot keep a frame", source);
-        file.file_mut().write_all(frame).map_err(failed)?;
-        file.file_mut()
-            .write_all(&checksum(frame))
-            .map_err(failed)?;
+        file.file_mut().write_all(&kept.bytes).map_err(failed)?;
+        file.file_mut().write_all(&kept.tail(key)).map_err(failed)?;
         // One that is damaged gives way.
         file.replace(&*self.frames.ensured(key[0])?, &file_name(key))?;
         Ok(())
+    }
+
+    /// Removes what is known of an export.
+    pub(crate) fn forget(&self, name: &str) -> Result<()> {
+        remove(&self.exports, name.as_bytes())
     }
 
     /// What an earlier export gave.
@@ -123,7 +178,7 @@ impl<'store> FrameCache<'store> {
         for entry in self.exports.entries()?.iter() {
             let name = String::from_utf8_lossy(entry.name);
             match self.record(&name).filter(|_| keeps(entry.name)) {
-                Some(record) => needed.extend(record.frames),
+                Some(record) => needed.extend(record.pieces.iter().map(|piece| piece.key)),
                 None => found.exports.push(entry.name.to_vec()),
             }
         }
@@ -147,7 +202,7 @@ impl<'store> FrameCache<'store> {
             let Some(record) = self.record(&String::from_utf8_lossy(&name)) else {
                 continue;
             };
-            for key in record.frames {
+            for key in record.pieces.iter().map(|piece| piece.key) {
                 if counted.insert(key) {
                     let found = self.frames.find(&key)?;
                     total += found.map_or(0, |metadata| metadata.blocks * 512);
@@ -176,37 +231,6 @@ impl<'store> FrameCache<'store> {
             }
         }
         Ok(())
-    }
-}
-
-impl ExportRecord {
-    fn encode(&self) -> Vec<u8> {
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend_from_slice(&VERSION.to_le_bytes());
-        bytes.extend_from_slice(self.digest.as_bytes());
-        bytes.extend_from_slice(&self.size.to_le_bytes());
-        for key in &self.frames {
-            bytes.extend_from_slice(key);
-        }
-        let sum = checksum(&bytes);
-        bytes.extend_from_slice(&sum);
-        bytes
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let (body, sum) = bytes.split_last_chunk::<SUM>()?;
-        let rest = body.strip_prefix(&MAGIC)?;
-        let (version, rest) = rest.split_first_chunk::<4>()?;
-        if checksum(body) != *sum || u32::from_le_bytes(*version) != VERSION {
-            return None;
-        }
-        let (digest, rest) = rest.split_first_chunk::<32>()?;
-        let (size, rest) = rest.split_first_chunk::<8>()?;
-        Some(Self {
-            digest: BlobDigest::from_bytes(*digest),
-            size: u64::from_le_bytes(*size),
-            frames: rest.as_chunks::<SUM>().0.to_vec(),
-        })
     }
 }
 

@@ -69,7 +69,7 @@ pub use checkout::{Ladder, Lowers, Trial};
 pub use collect::{Collected, Keep};
 pub use digest::{BlobDigest, ContentHasher, ContentId, DiffId, SegmentId, TreeId};
 pub use error::{Error, Result};
-pub use export::{Codec, ExportOptions};
+pub use export::{Codec, ExportOptions, ExportedBlob};
 pub use file_source::{Adoption, FileSource, PathSource, Report};
 pub use fsck::{Level, Problem};
 pub use ingest::IngestOptions;

@@ -26,11 +26,11 @@ fn sample() -> Vec<u8> {
 fn export(store: &Store, diff_id: &DiffId, options: &ExportOptions) -> Vec<u8> {
     let mut blob = Vec::new();
     let mut done = 0;
-    let (digest, size) = store
+    let exported = store
         .export(diff_id, options, &mut blob, &mut |bytes| done = bytes)
         .unwrap();
-    assert_eq!(digest, BlobDigest::of(&blob));
-    assert_eq!(size, blob.len() as u64);
+    assert_eq!(exported.digest, BlobDigest::of(&blob));
+    assert_eq!(exported.size, blob.len() as u64);
     assert_eq!(done, store.layer(diff_id).unwrap().unwrap().size);
     blob
 }
@@ -114,23 +114,7 @@ fn the_bytes_do_not_depend_on_threads_or_history() {
 
 /// Paths below the cache of a store: what exports have left.
 fn cached(store: &Store, kind: &str) -> Vec<std::path::PathBuf> {
-    let mut found = Vec::new();
-    let mut pending = vec![store.path().join("cache").join(kind)];
-    while let Some(directory) = pending.pop() {
-        let Ok(entries) = std::fs::read_dir(directory) else {
-            continue;
-        };
-        for entry in entries {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                pending.push(path);
-            } else {
-                found.push(path);
-            }
-        }
-    }
-    found.sort_unstable();
-    found
+    support::files_below(&store.path().join("cache").join(kind))
 }
 
 fn ingested(store: &Store, tar: &[u8]) -> DiffId {
@@ -167,11 +151,80 @@ fn the_bytes_do_not_depend_on_what_is_cached() {
         }
         assert_eq!(export(&store, &layer, &options), expected);
         assert_eq!(cached(&store, "frames"), frames);
-        let remembered = store.exported(&layer, codec, None).unwrap();
-        let size = expected.len() as u64;
-        assert_eq!(remembered, Some((BlobDigest::of(&expected), size)));
+        let remembered = store.exported(&layer, codec, None).unwrap().unwrap();
+        assert_eq!(remembered.digest, BlobDigest::of(&expected));
+        assert_eq!(remembered.size, expected.len() as u64);
         assert_eq!(store.exported(&layer, codec, Some(1)).unwrap(), None);
     }
+}
+
+/// Notes what is read of it, and nothing else.
+struct Counted(u64);
+
+impl std::io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_known_blob_needs_the_layer_for_nothing() {
+    let store = TestStore::new();
+    let layer = ingested(&store, &sample());
+    let options = ExportOptions::new(Codec::Zstd);
+    let expected = export(&store, &layer, &options);
+    for kind in ["segments", "objects"] {
+        std::fs::remove_dir_all(store.path().join(kind)).unwrap();
+    }
+    for path in cached(&store, "../unsynced") {
+        if !path.to_string_lossy().contains("recipes") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    assert_eq!(export(&store, &layer, &options), expected);
+    let off = ExportOptions {
+        reuse: false,
+        ..options
+    };
+    let mut output = Counted(0);
+    assert!(
+        store
+            .export(&layer, &off, &mut output, &mut |_| {})
+            .is_err()
+    );
+}
+
+#[test]
+fn no_wrong_byte_leaves_a_known_blob() {
+    let store = TestStore::new();
+    let layer = ingested(&store, &sample());
+    let options = ExportOptions::new(Codec::Zstd);
+    let expected = export(&store, &layer, &options);
+    let frames = cached(&store, "frames");
+    // A whole frame in the place of another, a damaged one, and one that is lost.
+    let (first, second) = (std::fs::read(&frames[0]).unwrap(), frames[1].clone());
+    damage(&second, |bytes| *bytes = first);
+    assert_eq!(export(&store, &layer, &options), expected);
+    damage(&frames[2], |bytes| bytes[0] ^= 1);
+    std::fs::remove_file(&frames[3]).unwrap();
+    assert_eq!(export(&store, &layer, &options), expected);
+    // What is known of the blob is wrong, though its checksum is not.
+    let record = cached(&store, "exports").remove(0);
+    damage(&record, |bytes| {
+        let end = bytes.len() - 32;
+        bytes[16] ^= 1;
+        let sum = fastlayer_store::digest::checksum(&bytes[..end]);
+        bytes[end..].copy_from_slice(&sum);
+    });
+    std::fs::remove_file(&frames[4]).unwrap();
+    let result = store.export(&layer, &options, &mut Counted(0), &mut |_| {});
+    assert!(matches!(result, Err(Error::Corrupt { .. })));
+    assert_eq!(export(&store, &layer, &options), expected);
 }
 
 fn damage(path: &std::path::Path, change: impl FnOnce(&mut Vec<u8>)) {

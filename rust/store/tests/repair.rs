@@ -68,9 +68,10 @@ fn with_kept_blob() -> (TestStore, BlobDigest) {
         .unwrap();
     let mut blob = Vec::new();
     let options = ExportOptions::new(Codec::Zstd);
-    let (digest, _) = maker
+    let digest = maker
         .export(&made.diff_id, &options, &mut blob, &mut |_| {})
-        .unwrap();
+        .unwrap()
+        .digest;
     let options = IngestOptions {
         blob_digest: Some(digest),
         keep_blob: true,

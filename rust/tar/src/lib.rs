@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod block;
+mod detail;
 mod entry;
 mod error;
 mod limits;
@@ -24,6 +25,7 @@ pub mod sparse;
 pub mod whiteout;
 
 pub use block::{BLOCK_SIZE, padding};
+pub use detail::Detail;
 pub use entry::{Entry, EntryKind, Event, Timestamp};
 pub use error::{EncodeError, Error, ErrorKind, PathError, WhiteoutError};
 pub use limits::Limits;

@@ -4,6 +4,7 @@
 
 use std::io::Read;
 use std::ops::Deref;
+use std::path::{Path, PathBuf};
 
 use fastlayer_store::Store;
 use fastlayer_tar::{Entry, EntryKind, encode_header, padding};
@@ -54,6 +55,27 @@ pub fn member(tar: &mut Vec<u8>, path: &str, content: &[u8]) {
     encode_header(&entry, tar).unwrap();
     tar.extend_from_slice(content);
     tar.resize(tar.len() + padding(entry.size), 0);
+}
+
+/// The regular files below a directory, sorted.
+pub fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut pending = vec![directory.to_owned()];
+    while let Some(directory) = pending.pop() {
+        let Ok(entries) = std::fs::read_dir(directory) else {
+            continue;
+        };
+        for entry in entries {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                pending.push(path);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    found.sort_unstable();
+    found
 }
 
 /// A source whose reads give at most `step` bytes.
