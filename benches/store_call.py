@@ -73,7 +73,7 @@ def main(root: str, verb: str, *arguments: str) -> int:
     elif verb == "export":
         diff_id, codec, path = arguments
         with Path(path).open("wb") as file:
-            result = store.export_blob(diff_id, codec=codec, fd=file.fileno())[0]
+            result = store.export_blob(diff_id, codec=codec, fd=file.fileno()).digest
     elif verb == "tree":
         result, folder = arguments
         store.write_tree([result], folder)

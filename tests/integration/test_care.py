@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -35,6 +35,12 @@ def overwrite(path: Path, data: bytes) -> None:
     """Other bytes in the same inode, as a failing disk gives them."""
     path.chmod(0o600)
     path.write_bytes(data)
+
+
+def overwrite_all(paths: Sequence[Path], data: Callable[[Path], bytes]) -> None:
+    """:func:`overwrite` for several files."""
+    for path in paths:
+        overwrite(path, data(path))
 
 
 def check(fastlayer: Command, level: int) -> list[str]:
@@ -69,10 +75,10 @@ def test_a_level_that_is_none_and_one_for_a_repair_are_refused(fastlayer: Comman
         lambda root: overwrite(object_of(root, CONTENT), CONTENT[:-1] + b"?"),
         lambda root: overwrite(object_of(root, CONTENT), b""),
         lambda root: object_of(root, CONTENT).unlink(),
-        lambda root: [overwrite(path, b"") for path in files(root, "recipes")],
-        lambda root: [overwrite(path, path.read_bytes()[:-9]) for path in files(root, "recipes")],
-        lambda root: [overwrite(path, b"no segment") for path in files(root, "segments")],
-        lambda root: [overwrite(path, b"{}") for path in files(root, "blobs")],
+        lambda root: overwrite_all(files(root, "recipes"), lambda _: b""),
+        lambda root: overwrite_all(files(root, "recipes"), lambda path: path.read_bytes()[:-9]),
+        lambda root: overwrite_all(files(root, "segments"), lambda _: b"no segment"),
+        lambda root: overwrite_all(files(root, "blobs"), lambda _: b"{}"),
     ],
     ids=["bits", "empty", "missing", "recipe", "cut-recipe", "segments", "blobs"],
 )

@@ -137,6 +137,9 @@ fn checked(overlay: &Overlay) -> Vec<String> {
         .collect()
 }
 
+/// Something done to a path, and what the check says of it.
+type Damage<'a> = (&'a dyn Fn(&Path), &'a str);
+
 #[test]
 fn a_check_tells_stubs_that_are_not_right() {
     if !can_mount() {
@@ -144,7 +147,7 @@ fn a_check_tells_stubs_that_are_not_right() {
     }
     let marks = OverlayNamespace::of_process();
     let redirect = marks.name(b"redirect");
-    let damages: [(&dyn Fn(&Path), &str); 4] = [
+    let damages: [Damage<'_>; 4] = [
         (
             &|stub| {
                 let file = std::fs::File::open(stub).unwrap();

@@ -122,6 +122,6 @@ def test_f6_the_empty_layer_has_its_known_name(layers: Layers, tmp_path: Path) -
     assert layers.store.diff_upper([], str(upper), adopt=False).diff_id == EMPTY
     assert layers.add() == EMPTY
     output = os.memfd_create("blob")
-    digest, _ = layers.store.export_blob(EMPTY, codec="gzip", fd=output)
-    assert digest == "sha256:" + hashlib.sha256(read_back(output)).hexdigest()
+    blob = layers.store.export_blob(EMPTY, codec="gzip", fd=output)
+    assert blob.digest == "sha256:" + hashlib.sha256(read_back(output)).hexdigest()
     os.close(output)

@@ -130,6 +130,9 @@ pub(super) fn layer_from_frames(
     let cache = FrameCache::open(store)?;
     for record in cache.records_of(diff_id)? {
         check_cancelled(cancel)?;
+        if record.contents.is_some() {
+            continue; // zstd:chunked cuts elsewhere
+        }
         let reader = LayerReader::open(store, diff_id).ok();
         let own = reader.as_ref().map(|reader| frames(reader.recipe()));
         let tar = SalvagedTar {
@@ -180,8 +183,8 @@ impl SalvagedTar<'_> {
             }
             self.bytes.clear();
         }
-        let key = self.record.frames.get(number);
-        let frame = key.and_then(|key| self.cache.read(key));
+        let piece = self.record.pieces.get(number);
+        let frame = piece.and_then(|piece| self.cache.read_piece(piece));
         let frame = frame.ok_or(io::ErrorKind::NotFound)?;
         decompress(frame.as_slice(), &mut self.bytes)
             .map_err(io::Error::other)
@@ -192,7 +195,7 @@ impl SalvagedTar<'_> {
 impl Read for SalvagedTar<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.position == self.bytes.len() {
-            if self.next >= self.record.frames.len() {
+            if self.next >= self.record.pieces.len() {
                 return Ok(0);
             }
             self.fill(self.next)?;
