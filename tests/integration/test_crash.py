@@ -114,6 +114,8 @@ class Crashes:
         for name in ours[:-KEPT]:
             self.command.run("rmi", name)
             del self.done[name]
+        # What was killed when it was done, and done again, left an image without a name.
+        self.command.run("image", "prune", "-f")
         remove_containers(self.command)
 
 
