@@ -303,9 +303,10 @@ fn a_program_gets_its_descriptors_and_a_session() {
     let mut file = tempfile::tempfile().unwrap();
     let other = tempfile::tempfile().unwrap();
     let null = File::open("/dev/null").unwrap();
+    // By path: a shell may take descriptors of one digit only.
     let number = file.as_raw_fd();
     let script = format!(
-        "echo $A >&{number}; [ -e /proc/self/fd/{} ] && exit 3; \
+        "echo $A > /proc/self/fd/{number}; [ -e /proc/self/fd/{} ] && exit 3; \
          [ $(ps -o sid= -p $$) = $$ ] || exit 4; exit 7",
         other.as_raw_fd()
     );
