@@ -28,7 +28,7 @@ from fastlayer.store import Store  # noqa: E402
 @pytest.fixture(
     scope="module", params=["runc", "builtin", "builtin plain", "runc plain"], autouse=True
 )
-def way(request: pytest.FixtureRequest) -> Iterator[None]:
+def step_way(request: pytest.FixtureRequest) -> Iterator[None]:
     """Each driver, over an overlay and in a plain tree, chosen as a user chooses one."""
     driver, _, workspace = str(request.param).partition(" ")
     if driver != "builtin":
