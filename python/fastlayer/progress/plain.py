@@ -2,11 +2,14 @@
 
 ``#5 [2/3] RUN make``, ``#5 0.123 output``, ``#5 DONE 0.3s``, ``#5 CACHED``; a blank line between
 steps. Steps run side by side, but one is shown at a time: the others' lines wait until it is done
-or has been silent for a while, so that a reader is not torn to and fro.
+or has been silent for a while, so that a reader is not torn to and fro. A timer ends the wait where
+no event does: a step that said one thing and then works in silence is seen all the same.
 """
 
 from __future__ import annotations
 
+import threading
+import time
 from dataclasses import dataclass, field
 from typing import TextIO
 
@@ -50,9 +53,24 @@ class PlainRenderer:
         self._last_seen = 0.0
         self._turn_began = 0.0
         self._blank = False
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
 
     def event(self, event: Event) -> None:
         """Show one event."""
+        with self._lock:
+            self._show(event)
+            self._stream.flush()
+
+    def close(self) -> None:
+        """Show what is held back."""
+        with self._lock:
+            self._drain()
+            self._stream.flush()
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def _show(self, event: Event) -> None:
         match event:
             case StepStarted():
                 self._steps[event.step] = _Shown(event.step, event.name, event.time)
@@ -73,12 +91,6 @@ class PlainRenderer:
                 self._drain()
                 self._leave()
                 self._line(_summary(event))
-        self._stream.flush()
-
-    def close(self) -> None:
-        """Show what is held back."""
-        self._drain()
-        self._stream.flush()
 
     def _output(self, event: StepOutput) -> None:
         shown = self._steps[event.step]
@@ -113,12 +125,10 @@ class PlainRenderer:
     def _say(self, shown: _Shown, lines: list[str], time: float) -> None:
         """Show lines of a step now if it has the turn, or can take it; else keep them."""
         current = self._current
-        if current is not None and current is not shown and not current.finished:
-            silent = time - self._last_seen >= PATIENCE
-            long = time - self._turn_began >= LONGEST_TURN
-            if not (silent or long):
-                shown.waiting += lines
-                return
+        if current is not shown and self._is_held(time):
+            shown.waiting += lines
+            self._look_again()
+            return
         self._turn(shown, time)
         for line in shown.waiting + lines:
             self._line(line)
@@ -126,6 +136,30 @@ class PlainRenderer:
         self._last_seen = time
         if shown.finished:
             self._drain_finished(time)
+
+    def _is_held(self, time: float) -> bool:
+        """Whether the shown step keeps its turn."""
+        if self._current is None or self._current.finished:
+            return False
+        silent = time - self._last_seen >= PATIENCE
+        return not silent and time - self._turn_began < LONGEST_TURN
+
+    def _look_again(self) -> None:
+        """Have what waits shown in a while, even if nothing happens any more."""
+        if self._timer is None and any(shown.waiting for shown in self._steps.values()):
+            self._timer = threading.Timer(PATIENCE, self._tick)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _tick(self) -> None:
+        with self._lock:
+            self._timer = None
+            now = time.time()
+            if not self._is_held(now):
+                self._drain_finished(now)
+                self._last_seen = now
+                self._stream.flush()
+            self._look_again()
 
     def _turn(self, shown: _Shown, time: float) -> None:
         if self._current is shown:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import time
 
+import pytest
 from fastlayer.progress.events import (
     BuildFinished,
     BuildWarning,
@@ -117,3 +119,23 @@ def test_what_is_held_back_shows_at_the_end() -> None:
         StepOutput(2, 1, b"b1\n", 0.1),
     )
     assert text == "#1 [a] RUN one\n#1 ...\n\n#2 [b] RUN two\n#2 0.100 b1\n"
+
+
+def test_what_waits_is_shown_though_nothing_happens_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A step that speaks once, beside one that is silent, was hidden until either ended."""
+    monkeypatch.setattr("fastlayer.progress.plain.PATIENCE", 0.01)
+    stream = io.StringIO()
+    shown = PlainRenderer(stream)
+    now = time.time()
+    shown.event(StepStarted(1, "one", now))
+    shown.event(StepStarted(2, "two", now))
+    shown.event(StepOutput(2, 1, b"begun\n", now))
+    assert "begun" not in stream.getvalue()
+    deadline = time.monotonic() + 60
+    while "begun" not in stream.getvalue():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    shown.close()
+    assert stream.getvalue().endswith("#1 ...\n\n#2 two\n#2 0.000 begun\n")
