@@ -224,11 +224,15 @@ class Executor:
                 self._keep(shown, step.instruction, step.place.line, cached=True)
                 return _Made(record.diff_id, record.created)
             place = digest(b"place", [(self._identity, stage.name, str(ordinal))])
-            reason = self._missed(step, prepared, place) if use else None
-            if reason is not None:
-                shown.status(f"not cached: {reason}")
-            told = self._explained(reason, place, use=use)
-            return self._make(stage, step, chain, prepared, place, shown, told)
+            last = self._cache.previous(place) if use else None
+            reason = "it was never built here before"
+            if last is not None:
+                missed = self._cache.miss_reason(prepared.parts, last, step.instruction)
+                shown.status(f"not cached: {missed}")
+                reason = f"{missed} since it was built at {last.created}"
+            elif not (use and self._cache.use):
+                reason = "it was asked for"
+            return self._make(step, chain, prepared, place, shown, last, reason)
         except FastlayerError as error:
             placed = _placed(error, step)
             shown.failed(str(placed), canceled=isinstance(error, Interrupted))
@@ -237,29 +241,26 @@ class Executor:
             shown.failed("interrupted", canceled=True)
             raise
 
-    def _missed(self, step: LayerStep, prepared: Prepared, place: str) -> str | None:
-        return self._cache.miss_reason(prepared.parts, place, step.instruction)
-
     def _is_fresh(self, stage: PlannedStage) -> bool:
         """Whether every step of a stage runs (``--no-cache-filter``)."""
         return bool(self._fresh & {stage.name, str(stage.index)})
 
     def _make(
         self,
-        stage: PlannedStage,
         step: LayerStep,
         chain: tuple[str, ...],
         prepared: Prepared,
         place: str,
         shown: ReportedStep,
+        last: StepRecord | None,
         reason: str,
     ) -> _Made:
         with self._slots:
             self._check()
             performed = prepared.perform()
         layer, parts = performed.layer, performed.parts
-        if isinstance(step, FileStep) and not self._is_fresh(stage):
-            changes = self._cache.copied_changes(parts, place, layer.diff_id)
+        if isinstance(step, FileStep) and last is not None:
+            changes = self._cache.copied_changes(parts, last, layer.diff_id)
             if changes:
                 shown.status(f"changed: {changes}")
                 reason = f"{reason}: {changes}"
@@ -298,15 +299,6 @@ class Executor:
             reason=reason,
         )
         return made
-
-    def _explained(self, reason: str | None, place: str, *, use: bool) -> str:
-        """Why a step runs, with the build that it is compared with."""
-        last = self._cache.last_built(place)
-        if not (use and self._cache.use):
-            return "it was asked for"
-        if last is None or reason is None:
-            return "it was never built here before"
-        return f"{reason} since it was built at {last}"
 
     def _prepare(self, step: Step, chain: tuple[str, ...], shown: ReportedStep) -> Prepared:
         tree = self._cache.tree(chain)

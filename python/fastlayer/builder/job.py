@@ -347,8 +347,7 @@ class _Build:
             descriptor = self._write(form, config, references) or descriptor
         self.tell_warnings()
         seconds = time.monotonic() - began
-        layers = [self._store.layer(diff_id) for diff_id in stage.chain]
-        content_size = sum(layer.content_size for layer in layers if layer is not None)
+        content_size = sum(self._catalog.layer_size(diff_id) for diff_id in stage.chain)
         self._reporter.finish(image_id, content_size, seconds)
         return BuildResult(
             image_id=image_id,

@@ -165,24 +165,25 @@ class StepCache:
         self._index.remember_clamped(diff_id, epoch, made)
         return made
 
-    def miss_reason(self, parts: KeyParts, place: str, written: str) -> str | None:
-        """Why a step was not found: what differs from the last record of the same instruction.
+    def previous(self, place: str) -> StepRecord | None:
+        """The last record of the same instruction of the same Dockerfile, if any may be used."""
+        return self._index.last_at(place) if self.use else None
+
+    def miss_reason(self, parts: KeyParts, last: StepRecord, written: str) -> str:
+        """Why a step was not found: what differs from an earlier record of it.
 
         Parts without inputs leave open whether those differ; :meth:`copied_changes` tells which
-        files do. ``None`` where there is no such record, or none may be used.
+        files do.
 
         Parameters
         ----------
         parts:
             What the step depends on.
-        place:
-            Which instruction of which Dockerfile it is.
+        last:
+            The record it is compared with.
         written:
             The instruction, as a record describes it.
         """
-        last = self._index.last_at(place) if self.use else None
-        if last is None:
-            return None
         now = parts.fingerprints()
         if parts.inputs is None:
             del now["inputs"]
@@ -191,26 +192,18 @@ class StepCache:
             return "its layer is no longer in the store"
         return f"{'; '.join(_told(changed, parts, last, written))} changed"
 
-    def copied_changes(self, parts: KeyParts, place: str, diff_id: str) -> str:
-        """Which files a step copies otherwise than when it last ran, and in what they differ.
+    def copied_changes(self, parts: KeyParts, last: StepRecord, diff_id: str) -> str:
+        """Which files a step copies otherwise than ``last``, and in what they differ.
 
         Empty where nothing can be said: the inputs are the same, or the layer of then is gone.
         """
-        last = self._index.last_at(place) if self.use else None
-        if last is None or parts.input_names or not parts.inputs:
+        if not parts.inputs or parts.fingerprints()["inputs"] == last.parts["inputs"]:
             return ""
-        inputs = parts.fingerprints()["inputs"]
-        if inputs == last.parts["inputs"] or self._store.layer(last.diff_id) is None:
+        if self._store.layer(last.diff_id) is None:
             return ""
         found = self._store.compare([last.diff_id], [diff_id])
         # A time alone is no reason to run again; a directory's differs with what is in it.
-        told = [_difference(one) for one in found if one.reasons != ("time",)]
-        return listed([one for one in told if one])
-
-    def last_built(self, place: str) -> str | None:
-        """When the instruction was last built, RFC 3339; ``None`` where it never was."""
-        last = self._index.last_at(place)
-        return None if last is None else last.created
+        return listed([told for told in map(_difference, found) if told])
 
     def _usable(self, record: StepRecord | None) -> StepRecord | None:
         if record is None:

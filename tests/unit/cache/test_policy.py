@@ -81,6 +81,12 @@ def record(parts: KeyParts, diff_id: str, tree: str = "t1") -> StepRecord:
     )
 
 
+def previous(cache: StepCache) -> StepRecord:
+    last = cache.previous("p")
+    assert last is not None
+    return last
+
+
 def test_without_a_record_of_the_instruction_no_inputs_can_match(path: Path) -> None:
     cache = StepCache(Layers("d1"), path)
     unread = KeyParts(PARTS.tree, PARTS.instruction, None, PARTS.configuration)
@@ -92,7 +98,9 @@ def test_without_a_record_of_the_instruction_no_inputs_can_match(path: Path) -> 
     assert not cache.may_match(KeyParts(unread.tree, ("RUN", "other"), None, ()))
     assert not StepCache(Layers("d1"), path, use=False).may_match(unread)
     elsewhere = KeyParts("other", unread.instruction, None, unread.configuration)
-    assert cache.miss_reason(elsewhere, "p", "RUN make") == "what it starts from changed"
+    assert (
+        cache.miss_reason(elsewhere, previous(cache), "RUN make") == "what it starts from changed"
+    )
     with pytest.raises(ValueError, match="inputs"):
         unread.key()
 
@@ -102,7 +110,10 @@ def test_found_only_while_the_layer_is_there(path: Path) -> None:
     cache = StepCache(layers, path)
     cache.record(record(PARTS, "d1"), ["d1"])
     assert cache.lookup(PARTS) is not None
-    assert cache.miss_reason(PARTS, "p", "RUN make") == "its layer is no longer in the store"
+    assert (
+        cache.miss_reason(PARTS, previous(cache), "RUN make")
+        == "its layer is no longer in the store"
+    )
     layers.diff_ids.clear()
     assert cache.lookup(PARTS) is None
 
@@ -113,7 +124,7 @@ def test_no_cache_looks_at_nothing_and_records(path: Path) -> None:
     cache.record(record(PARTS, "d1"), ["d1"])
     assert cache.lookup(PARTS) is None
     assert cache.same_result(PARTS, "t1") is None
-    assert cache.miss_reason(PARTS, "p", "RUN make") is None
+    assert cache.previous("p") is None
     cache.close()
     assert StepCache(layers, path).lookup(PARTS) is not None
 
@@ -173,9 +184,9 @@ def test_strict_mode_goes_by_layers(path: Path) -> None:
 )
 def test_reasons_of_a_miss(path: Path, change: dict[str, object], reason: str) -> None:
     cache = StepCache(Layers("d1"), path)
-    assert cache.miss_reason(PARTS, "p", "RUN make") is None
+    assert cache.previous("p") is None
     cache.record(record(PARTS, "d1"), ["d1"])
-    assert cache.miss_reason(PARTS.replace(**change), "p", "RUN make") == reason
+    assert cache.miss_reason(PARTS.replace(**change), previous(cache), "RUN make") == reason
 
 
 def test_a_layer_is_clamped_once_for_each_time(path: Path) -> None:
@@ -193,14 +204,13 @@ def test_a_changed_instruction_is_told_with_what_it_was(path: Path) -> None:
     cache = StepCache(Layers("d1"), path)
     cache.record(record(PARTS, "d1"), ["d1"])
     changed = PARTS.replace(instruction=("RUN", "x"))
-    reason = cache.miss_reason(changed, "p", "RUN x")
+    reason = cache.miss_reason(changed, previous(cache), "RUN x")
     assert reason == "the instruction, which was 'RUN make', changed"
 
 
 def test_the_files_that_are_copied_otherwise_are_named(path: Path) -> None:
     cache = StepCache(Layers("d1"), path)
-    assert cache.copied_changes(PARTS, "p", "d2") == ""
     cache.record(record(PARTS, "d1"), ["d1"])
-    assert cache.copied_changes(PARTS, "p", "d2") == ""
+    assert cache.copied_changes(PARTS, previous(cache), "d2") == ""
     changed = PARTS.replace(inputs=("z",))
-    assert cache.copied_changes(changed, "p", "d2") == "a (content), b (new), c (gone)"
+    assert cache.copied_changes(changed, previous(cache), "d2") == "a (content), b (new), c (gone)"
