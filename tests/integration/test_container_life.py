@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.busybox_store import busybox_store, remove_containers
+from tests.support.busybox_store import container_store
 from tests.support.command import Command
 
 FOREVER = "trap 'echo bye; exit 4' TERM; echo up; while :; do sleep 0.05; done"
@@ -23,11 +23,8 @@ def fastlayer(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Command]:
     """With each driver that runs containers, chosen as a user chooses one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FASTLAYER_RUNTIME", str(request.param))
-        command = busybox_store(tmp_path_factory.mktemp("life"))
+    with container_store(str(request.param), tmp_path_factory.mktemp("life")) as command:
         yield command
-        remove_containers(command)
 
 
 def detached(fastlayer: Command, name: str, script: str = FOREVER, *options: str) -> str:

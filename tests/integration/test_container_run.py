@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.busybox_store import busybox_store, remove_containers
+from tests.support.busybox_store import container_store
 from tests.support.command import Command
 
 
@@ -21,11 +21,8 @@ def fastlayer(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Command]:
     """With each driver that runs containers, chosen as a user chooses one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FASTLAYER_RUNTIME", str(request.param))
-        command = busybox_store(tmp_path_factory.mktemp("run"))
+    with container_store(str(request.param), tmp_path_factory.mktemp("run")) as command:
         yield command
-        remove_containers(command)
 
 
 def shell(fastlayer: Command, script: str, *options: str) -> str:

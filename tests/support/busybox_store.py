@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.support.base import have_busybox, write_rootfs_tar
 from tests.support.command import Command
@@ -19,6 +23,16 @@ def busybox_store(folder: Path) -> Command:
     command = Command(folder / "store")
     command.run("import", "-c", 'CMD ["sh"]', write_rootfs_tar(folder / "base.tar"), "base")
     return command
+
+
+@contextlib.contextmanager
+def container_store(driver: str, folder: Path) -> Iterator[Command]:
+    """A :func:`busybox_store` whose containers a driver runs, chosen as a user chooses one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FASTLAYER_RUNTIME", driver)
+        command = busybox_store(folder)
+        yield command
+        remove_containers(command)
 
 
 def remove_containers(command: Command) -> None:

@@ -3,7 +3,6 @@
 
 mod support;
 
-use std::collections::HashSet;
 use std::fs;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -13,7 +12,7 @@ use fastlayer_store::{
     Result, Store, WriterOptions,
 };
 use fastlayer_tar::TRAILER;
-use support::{TestStore, member, pseudo_random};
+use support::{TestStore, is_whole, member, only, pseudo_random};
 
 fn layer(store: &Store, seed: u64) -> LayerInfo {
     let mut tar = Vec::new();
@@ -35,19 +34,6 @@ fn collect(store: &Store, roots: impl FnMut() -> Result<Keep>) -> Collected {
 
 fn nothing() -> Result<Keep> {
     Ok(Keep::default())
-}
-
-fn only(diff_id: DiffId) -> Keep {
-    Keep {
-        layers: HashSet::from([diff_id]),
-        ..Keep::default()
-    }
-}
-
-fn is_whole(store: &Store, layers: &[DiffId]) {
-    assert_eq!(store.layers().unwrap(), layers);
-    let problems = store.fsck(&AtomicBool::new(false), &mut |_| {}).unwrap();
-    assert_eq!(problems, []);
 }
 
 #[test]

@@ -7,7 +7,6 @@
 
 mod support;
 
-use std::collections::HashSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -23,7 +22,7 @@ use fastlayer_store::{
     IngestOptions, Keep, LayerInfo, LayerWriter, Result, Store, WriterOptions,
 };
 use fastlayer_tar::{Entry, EntryKind, TRAILER};
-use support::{TestStore, member, pseudo_random};
+use support::{TestStore, is_whole, member, only, pseudo_random};
 
 /// Of the object that the layers of a test share.
 const SHARED: usize = 300_000;
@@ -57,25 +56,6 @@ fn another(store: &Store) -> Store {
 
 fn collect(store: &Store, roots: impl FnMut() -> Result<Keep>) -> Collected {
     store.collect(roots, &AtomicBool::new(false)).unwrap()
-}
-
-fn only(diff_id: DiffId) -> Keep {
-    Keep {
-        layers: HashSet::from([diff_id]),
-        ..Keep::default()
-    }
-}
-
-/// The layers are those, whole to the last byte.
-fn is_whole(store: &Store, layers: &[DiffId]) {
-    assert_eq!(store.layers().unwrap(), layers);
-    let stop = AtomicBool::new(false);
-    assert_eq!(store.fsck(&stop, &mut |_| {}).unwrap(), []);
-    for diff_id in layers {
-        let mut tar = Vec::new();
-        store.write_tar(diff_id, &mut tar, &stop).unwrap();
-        assert_eq!(DiffId::of(&tar), *diff_id);
-    }
 }
 
 /// Open files of this process that are `path`.
@@ -378,19 +358,23 @@ fn one_blob_is_taken_in_once() {
     });
 }
 
+/// A layer that is not durable.
+fn unsynced_layer(store: &Store) -> LayerInfo {
+    let options = IngestOptions {
+        writer: deferred(),
+        ..IngestOptions::default()
+    };
+    store
+        .ingest(tar(1).as_slice(), options, &mut |_| {})
+        .unwrap()
+}
+
 /// Contents of one process that are not on disk yet are part of another's layer, which is.
 #[test]
 fn what_another_has_not_synced_is_synced_with_what_relies_on_it() {
     let store = TestStore::new();
     let other = another(&store);
-    let bytes = tar(1);
-    let options = IngestOptions {
-        writer: deferred(),
-        ..IngestOptions::default()
-    };
-    let first = store
-        .ingest(bytes.as_slice(), options, &mut |_| {})
-        .unwrap();
+    let first = unsynced_layer(&store);
     // The other has found the object where it is not durable, and then it moves.
     let mut writer = LayerWriter::new(&other, WriterOptions::default()).unwrap();
     let mut entry = Entry::new("again", EntryKind::File);
@@ -409,14 +393,7 @@ fn what_another_has_not_synced_is_synced_with_what_relies_on_it() {
 fn a_sync_covers_the_contents_of_others() {
     let store = TestStore::new();
     let other = another(&store);
-    let bytes = tar(1);
-    let options = IngestOptions {
-        writer: deferred(),
-        ..IngestOptions::default()
-    };
-    let lost = store
-        .ingest(bytes.as_slice(), options, &mut |_| {})
-        .unwrap();
+    let lost = unsynced_layer(&store);
     let durable = layer(&other, 2);
     assert!(durable.added_bytes < 100_000, "the object of the first");
     after_a_crash(&store, &[lost.diff_id, durable.diff_id]);

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 
 use fastlayer_store::{BlobDigest, Codec, ExportOptions, IngestOptions, Store};
 use fastlayer_tar::TRAILER;
-use support::{TestStore, member, pseudo_random};
+use support::{TestStore, files_below, member, pseudo_random};
 
 fn tar() -> Vec<u8> {
     let mut tar = Vec::new();
@@ -24,20 +24,7 @@ fn tar() -> Vec<u8> {
 }
 
 fn files(store: &Store, place: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut pending = vec![store.path().join(place)];
-    while let Some(directory) = pending.pop() {
-        for entry in fs::read_dir(directory).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                pending.push(path);
-            } else {
-                found.push(path);
-            }
-        }
-    }
-    found.sort_unstable();
-    found
+    files_below(&store.path().join(place))
 }
 
 fn damage(path: &PathBuf) {

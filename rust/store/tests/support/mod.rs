@@ -2,11 +2,13 @@
 #![allow(dead_code, reason = "each test program uses some of it")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::collections::HashSet;
 use std::io::Read;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
-use fastlayer_store::Store;
+use fastlayer_store::{DiffId, Keep, Store};
 use fastlayer_tar::{Entry, EntryKind, encode_header, padding};
 
 /// A store in a directory that goes away with it.
@@ -55,6 +57,26 @@ pub fn member(tar: &mut Vec<u8>, path: &str, content: &[u8]) {
     encode_header(&entry, tar).unwrap();
     tar.extend_from_slice(content);
     tar.resize(tar.len() + padding(entry.size), 0);
+}
+
+/// Keeps one layer.
+pub fn only(diff_id: DiffId) -> Keep {
+    Keep {
+        layers: HashSet::from([diff_id]),
+        ..Keep::default()
+    }
+}
+
+/// The layers are those, whole to the last byte.
+pub fn is_whole(store: &Store, layers: &[DiffId]) {
+    assert_eq!(store.layers().unwrap(), layers);
+    let stop = AtomicBool::new(false);
+    assert_eq!(store.fsck(&stop, &mut |_| {}).unwrap(), []);
+    for diff_id in layers {
+        let mut tar = Vec::new();
+        store.write_tar(diff_id, &mut tar, &stop).unwrap();
+        assert_eq!(DiffId::of(&tar), *diff_id);
+    }
 }
 
 /// The regular files below a directory, sorted.
