@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import subprocess
+import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 from fastlayer.errors import RunFailedError
 from fastlayer.image.failed_steps import FailedSteps
+from fastlayer.progress.events import Event, StepOutput
 
 from tests.support.ways import without
 
@@ -240,3 +243,26 @@ def test_ctrl_c_stops_cleanly(workshop: Workshop, stages: int) -> None:
     assert list((workshop.store.root / "staging").iterdir()) == []
     sleeping = subprocess.run(["pgrep", "-f", "sleep 61"], capture_output=True, check=False)
     assert sleeping.stdout == b""
+
+
+class _Interrupting:
+    """A renderer that raises Ctrl-C when a step has spoken, so that no wait is woken by it."""
+
+    def event(self, event: Event) -> None:
+        if isinstance(event, StepOutput) and b"begun" in event.data:
+            threading.Timer(0.3, _thread.interrupt_main).start()
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("stages", [1, 2])
+def test_ctrl_c_is_heard_by_whoever_waits_already(workshop: Workshop, stages: int) -> None:
+    """A signal between the last look and the wait: builds went on until their steps ended."""
+    second = "FROM busybox\nRUN sleep 62\nCOPY --from=a / /\n" if stages == 2 else ""
+    before = workshop.store.layers()
+    with pytest.raises(KeyboardInterrupt):
+        workshop.build(
+            f"FROM busybox AS a\nRUN echo begun; sleep 62\n{second}", progress=_Interrupting()
+        )
+    assert workshop.store.layers() == before, "a step was waited for"

@@ -52,6 +52,9 @@ from fastlayer.oci.history import HistoryEntry
 from fastlayer.store import Store
 from fastlayer.value import Value
 
+LOOK_SECONDS = 0.1
+"""How long the build waits at a time for a stage."""
+
 STOP_SECONDS = 10.0
 """How long a stopped build waits for its threads."""
 
@@ -146,8 +149,11 @@ class Executor:
         for thread in threads:
             thread.start()
         try:
+            # A signal that comes just before the wait begins does not end it, and Ctrl-C would not
+            # be heard until a stage is done: so no wait is for ever.
             for thread in threads:
-                thread.join()
+                while thread.is_alive():
+                    thread.join(LOOK_SECONDS)
         except BaseException:
             self._stop(Interrupted("the build was stopped"))
             deadline = time.monotonic() + STOP_SECONDS

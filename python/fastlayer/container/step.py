@@ -37,6 +37,8 @@ Output = Callable[[int, bytes], None]
 _PREFIX = "steps-"
 _USER_FILES = (b"etc/passwd", b"etc/group")
 _CHUNK = 65536
+_LOOK_SECONDS = 0.1
+"""How long output is waited for at a time."""
 
 DEFAULT_HOSTNAME = "buildkitsandbox"
 """The host's name in a step, as BuildKit has it."""
@@ -387,7 +389,8 @@ def _pump(pipes: tuple[int, int], output: Output) -> None:
         for stream, descriptor in enumerate(pipes, start=1):
             selector.register(descriptor, selectors.EVENT_READ, stream)
         while selector.get_map():
-            for key, _ in selector.select():
+            # A signal that comes just before the wait begins does not end it: see the executor.
+            for key, _ in selector.select(_LOOK_SECONDS):
                 data = os.read(key.fd, _CHUNK)
                 if data:
                     output(key.data, data)
