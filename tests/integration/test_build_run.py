@@ -222,8 +222,9 @@ def test_a_failure_stops_the_other_stages(workshop: Workshop) -> None:
 
 @pytest.mark.parametrize("stages", [1, 2])
 def test_ctrl_c_stops_cleanly(workshop: Workshop, stages: int) -> None:
-    second = "FROM busybox\nRUN sleep 61\nCOPY --from=a / /\n" if stages == 2 else ""
-    workshop.write({"Dockerfile": f"FROM busybox AS a\nRUN echo begun; sleep 61\n{second}"})
+    sleep = f"sleep {100_000 + os.getpid()}"  # nobody else's: they are looked for
+    second = f"FROM busybox\nRUN {sleep}\nCOPY --from=a / /\n" if stages == 2 else ""
+    workshop.write({"Dockerfile": f"FROM busybox AS a\nRUN echo begun; {sleep}\n{second}"})
     before = workshop.store.layers()
     command = workshop.command()
     process = subprocess.Popen(
@@ -241,7 +242,7 @@ def test_ctrl_c_stops_cleanly(workshop: Workshop, stages: int) -> None:
     assert rest.endswith(b"error: interrupted\n")
     assert workshop.store.layers() == before
     assert list((workshop.store.root / "staging").iterdir()) == []
-    sleeping = subprocess.run(["pgrep", "-f", "sleep 61"], capture_output=True, check=False)
+    sleeping = subprocess.run(["pgrep", "-f", sleep], capture_output=True, check=False)
     assert sleeping.stdout == b""
 
 

@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,3 +131,22 @@ def test_ctrl_c_ends_what_a_run_started(fastlayer: Command, tmp_path: Path) -> N
     assert_no_leftovers(fastlayer.root)
     assert staging(fastlayer.root) == []
     before.assert_same(StoreState.of(fastlayer.root))
+
+
+def test_an_interrupt_that_was_told_of_is_an_exit_code(tmp_path: Path) -> None:
+    """CPython remembers Ctrl-C of an executed text, caught or not, and kills itself in the end."""
+    (tmp_path / "told.py").write_text(
+        "from fastlayer.cli import main\n"
+        "def interrupted():\n"
+        "    try:\n"
+        "        exec('raise KeyboardInterrupt')\n"
+        "    except KeyboardInterrupt:\n"
+        "        return 130\n"
+        "main.main = interrupted\n"
+        "main.entry()\n"
+    )
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-m", "told"], env={**os.environ, "PYTHONPATH": path}, check=False
+    )
+    assert done.returncode == 130

@@ -105,4 +105,8 @@ def entry() -> None:
     code = main()
     # What was asked for is done, or its failure told: Ctrl-C must not change that any more.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Where Ctrl-C hit the execution of a text (a dataclass being made, say), CPython remembers it,
+    # although it was caught, and ends `python -m` by the signal: Py_RunMain, exit_sigint. The next
+    # text that is executed makes it forget.
+    exec("")
     sys.exit(code)
