@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,16 +65,21 @@ def runner(store: Store) -> Iterator[StepRunner]:
 def run(
     store: Store, runner: StepRunner, base: list[str], script: str, **settings: object
 ) -> tuple[int, bytes, list[str]]:
-    """Exit code, output, and paths of the layer that a script makes."""
-    output = bytearray()
+    """Exit code, output, and paths of the layer that a script makes.
+
+    The output is what came from stdout, then what came from stderr: a line of one may arrive in the
+    middle of a line of the other.
+    """
+    streams: dict[int, bytearray] = defaultdict(bytearray)
     spec = StepSpec(("sh", "-c", script), **settings)  # type: ignore[arg-type]
-    result = runner.run(base, spec, lambda _stream, data: output.extend(data))
+    result = runner.run(base, spec, lambda stream, data: streams[stream].extend(data))
+    output = b"".join(streams[number] for number in sorted(streams))
     layer = result.diff()
     runner.discard(result)
     entries = [
         f"{e.kind} {os.fsdecode(e.path)}" for e in store.layer_entries(layer.diff_id) if e.path
     ]
-    return result.exit_code, bytes(output), entries
+    return result.exit_code, output, entries
 
 
 def test_a_step_that_changes_nothing_makes_an_empty_layer(

@@ -89,7 +89,7 @@ def test_ctrl_c(fastlayer: Command, tmp_path: Path, operation: str) -> None:
         interrupted += 1
         failure = Failure.of(done)
         assert (failure.code, failure.error) == (130, "interrupted")
-        assert turn.output is None or not turn.output.exists()
+        written = turn.output.read_bytes() if turn.output and turn.output.exists() else None
         if not turn.name or turn.name not in names(fastlayer):  # else it came after the last step
             assert after.refs == before.refs
         if operation != "commit":
@@ -97,6 +97,10 @@ def test_ctrl_c(fastlayer: Command, tmp_path: Path, operation: str) -> None:
         assert after.layers >= before.layers
         again = fastlayer.run(*turn.argv)
         assert again.returncode == 0
+        if (
+            turn.output and written is not None
+        ):  # it came after the file took its place: a whole one
+            assert turn.output.read_bytes() == written
         assert not turn.name or turn.name in names(fastlayer)
     assert interrupted
     fastlayer.run("fsck")
