@@ -4,6 +4,8 @@ import builtins
 from collections.abc import Callable, Sequence
 from typing import final
 
+_Progress = Callable[[int, int], None]  # bytes done, and in all (0: not known)
+
 __version__: str
 
 def build_info() -> dict[str, str]: ...
@@ -168,38 +170,47 @@ class Store:
     def put_document(self, data: bytes) -> str: ...
     def get_document(self, digest: str) -> bytes: ...
     def has_blob(self, digest: str) -> bool: ...
-    def write_blob(self, digest: str, fd: int) -> None:
+    def write_blob(self, digest: str, fd: int, progress: _Progress | None = None) -> None:
         """A blob or document that is on disk, as it came; NotFoundError where it is not."""
     def decompress(self, fd: int, output: int) -> None:
         """Copy a stream to ``output`` plain: gzip, zstd, xz, bzip2 (by content), or as it is."""
 
     # layers in
-    def import_layer(self, fd: int, progress: Callable[[int], None] | None = None) -> LayerInfo:
+    def import_layer(self, fd: int, progress: _Progress | None = None) -> LayerInfo:
         """A plain or compressed tar; the DiffID is of the plain bytes as given."""
     def import_blob(
         self,
         fd: int,
         digest: str | None,
         diff_id: str | None,
-        progress: Callable[[int], None] | None = None,
+        progress: _Progress | None = None,
         recheck: bool = False,
     ) -> LayerInfo:
         """A layer blob; both digests, where given, are verified before anything is visible."""
-    def copy_layer(self, base: Sequence[str], operation: CopyOperation) -> LayerInfo: ...
+    def copy_layer(
+        self, base: Sequence[str], operation: CopyOperation, progress: _Progress | None = None
+    ) -> LayerInfo: ...
     def copy_layer_keyed(
-        self, base: Sequence[str], operation: CopyOperation
+        self, base: Sequence[str], operation: CopyOperation, progress: _Progress | None = None
     ) -> tuple[LayerInfo, str]:
         """The layer, and the key of what was copied; each file is read once for both."""
     def directory_layer(
         self, base: Sequence[str], path: bytes, owner: tuple[int, int], mode: int, mtime: int
     ) -> LayerInfo | None:
         """WORKDIR: makes the directories that are missing; None where there is nothing to make."""
-    def diff_upper(self, base: Sequence[str], upper: str, *, adopt: bool) -> LayerInfo:
+    def diff_upper(
+        self,
+        base: Sequence[str],
+        upper: str,
+        *,
+        adopt: bool,
+        progress: _Progress | None = None,
+    ) -> LayerInfo:
         """The layer that an overlay upper makes over ``base``. ``adopt`` takes its files over (the
         upper is gone afterwards): only for an upper that nobody writes again. Else it is copied."""
     def lay_out(self, chain: Sequence[str], directory: str) -> PlainTree: ...
     def move_plain_tree(self, tree: PlainTree, chain: Sequence[str]) -> None: ...
-    def diff_plain_tree(self, tree: PlainTree) -> LayerInfo: ...
+    def diff_plain_tree(self, tree: PlainTree, progress: _Progress | None = None) -> LayerInfo: ...
     def empty_layer(self) -> LayerInfo: ...
     def clamp_layer(self, diff_id: str, epoch: int) -> LayerInfo:
         """The layer with every mtime after ``epoch`` (seconds) set to it."""
@@ -208,9 +219,14 @@ class Store:
 
     # layers out
     def layer(self, diff_id: str) -> LayerInfo | None: ...
-    def write_tar(self, diff_id: str, fd: int) -> None: ...
+    def write_tar(self, diff_id: str, fd: int, progress: _Progress | None = None) -> None: ...
     def export_blob(
-        self, diff_id: str, codec: str, level: int | None, fd: int | None
+        self,
+        diff_id: str,
+        codec: str,
+        level: int | None,
+        fd: int | None,
+        progress: _Progress | None = None,
     ) -> ExportedBlob:
         """Compressed ("gzip" "zstd" "zstd:chunked" "none") into fd, or nowhere with None."""
     def exported_blob(
@@ -219,9 +235,13 @@ class Store:
         """What the next export gives, if that is known without making it."""
     def trim_exports(self, budget: int) -> int:
         """Removes compressed frames until the last used ones have so many bytes; bytes freed."""
-    def write_tree(self, chain: Sequence[str], destination: str) -> None:
+    def write_tree(
+        self, chain: Sequence[str], destination: str, progress: _Progress | None = None
+    ) -> None:
         """The merged tree as plain files below an existing directory (-o type=local)."""
-    def write_tree_tar(self, chain: Sequence[str], fd: int) -> None:
+    def write_tree_tar(
+        self, chain: Sequence[str], fd: int, progress: _Progress | None = None
+    ) -> None:
         """The merged tree as one tar (-o type=tar, export)."""
     def checkout(self, chain: Sequence[str]) -> tuple[list[str], list[str]]:
         """Overlay lower directories, the topmost first, and the data-only ones below them."""

@@ -59,6 +59,7 @@ __all__ = [
     "MountNamespace",
     "PlainTree",
     "Problem",
+    "Progress",
     "Store",
     "Usage",
     "build_info",
@@ -104,6 +105,11 @@ def discard_tree(path: str | os.PathLike[str]) -> None:
     """Remove a directory as :func:`remove_tree` does; what cannot be removed stays, unsaid."""
     with contextlib.suppress(FastlayerError):
         remove_tree(path)
+
+
+Progress = Callable[[int, int], None]
+"""Called now and then while a long call is at work: bytes done, and bytes in all, 0 where that is
+not known."""
 
 
 class Lowers(NamedTuple):
@@ -183,7 +189,7 @@ class Store:
         """Whether a blob or document of that digest is on disk."""
         return self._core.has_blob(digest)
 
-    def write_blob(self, digest: str, fd: int) -> None:
+    def write_blob(self, digest: str, fd: int, *, progress: Progress | None = None) -> None:
         """Write a blob or document that is on disk, as it came, to a file descriptor.
 
         Raises
@@ -191,7 +197,7 @@ class Store:
         NotFoundError
             No such blob.
         """
-        self._core.write_blob(digest, fd)
+        self._core.write_blob(digest, fd, progress)
 
     def decompress(self, fd: int, output: int) -> None:
         """Copy a stream, plain: gzip, zstd, xz and bzip2 are recognised by content.
@@ -205,7 +211,7 @@ class Store:
 
     # Layers in.
 
-    def import_layer(self, fd: int, *, progress: Callable[[int], None] | None = None) -> LayerInfo:
+    def import_layer(self, fd: int, *, progress: Progress | None = None) -> LayerInfo:
         """Take a layer from a tar, plain or compressed (gzip, zstd, xz, bzip2).
 
         Parameters
@@ -213,7 +219,7 @@ class Store:
         fd:
             Readable file descriptor; read to its end.
         progress:
-            Called now and then with the number of bytes read so far.
+            Told the bytes read so far.
 
         Returns
         -------
@@ -233,7 +239,7 @@ class Store:
         digest: str | None = None,
         diff_id: str | None = None,
         recheck: bool = False,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
     ) -> LayerInfo:
         """Take a layer blob whose digest and DiffID are known, and keep the blob as it came.
 
@@ -246,7 +252,9 @@ class Store:
         """
         return self._core.import_blob(fd, digest, diff_id, progress, recheck)
 
-    def copy_layer(self, base: Sequence[str], operation: CopyOperation) -> LayerInfo:
+    def copy_layer(
+        self, base: Sequence[str], operation: CopyOperation, *, progress: Progress | None = None
+    ) -> LayerInfo:
         """The layer that a COPY or ADD makes over the tree of ``base``; mounts nothing.
 
         Raises
@@ -256,16 +264,16 @@ class Store:
         UnsafePathError
             A source leaves its context.
         """
-        return self._core.copy_layer(base, operation)
+        return self._core.copy_layer(base, operation, progress)
 
     def copy_layer_keyed(
-        self, base: Sequence[str], operation: CopyOperation
+        self, base: Sequence[str], operation: CopyOperation, *, progress: Progress | None = None
     ) -> tuple[LayerInfo, str]:
         """As :meth:`copy_layer`, with the :meth:`copy_key` of just what was copied.
 
         Each file is read once for both.
         """
-        return self._core.copy_layer_keyed(base, operation)
+        return self._core.copy_layer_keyed(base, operation, progress)
 
     def directory_layer(
         self, base: Sequence[str], path: bytes, *, owner: tuple[int, int], mode: int, mtime: int
@@ -276,13 +284,20 @@ class Store:
         """
         return self._core.directory_layer(base, path, owner, mode, mtime)
 
-    def diff_upper(self, base: Sequence[str], upper: str, *, adopt: bool) -> LayerInfo:
+    def diff_upper(
+        self,
+        base: Sequence[str],
+        upper: str,
+        *,
+        adopt: bool,
+        progress: Progress | None = None,
+    ) -> LayerInfo:
         """The layer that an overlay upper directory makes over the tree of ``base``.
 
         ``adopt`` takes the upper's files over and leaves it gone: only for one that nobody
         writes again. Else its files are copied.
         """
-        return self._core.diff_upper(base, upper, adopt=adopt)
+        return self._core.diff_upper(base, upper, adopt=adopt, progress=progress)
 
     def lay_out(self, chain: Sequence[str], directory: str) -> PlainTree:
         """Lay the chain's tree out in an empty directory, as plain files to work in.
@@ -302,12 +317,12 @@ class Store:
         """
         self._core.move_plain_tree(tree, chain)
 
-    def diff_plain_tree(self, tree: PlainTree) -> LayerInfo:
+    def diff_plain_tree(self, tree: PlainTree, *, progress: Progress | None = None) -> LayerInfo:
         """The layer of what was done in a plain tree, which then is the tree of one layer more.
 
         It is the layer that :meth:`diff_upper` gives for the same done over an overlay.
         """
-        return self._core.diff_plain_tree(tree)
+        return self._core.diff_plain_tree(tree, progress)
 
     def empty_layer(self) -> LayerInfo:
         """The layer that changes nothing (1024 zero bytes)."""
@@ -337,12 +352,18 @@ class Store:
         """What is known of a layer; ``None`` where it is not in the store."""
         return self._core.layer(diff_id)
 
-    def write_tar(self, diff_id: str, fd: int) -> None:
+    def write_tar(self, diff_id: str, fd: int, *, progress: Progress | None = None) -> None:
         """Write the layer's plain tar, bit for bit as it came."""
-        self._core.write_tar(diff_id, fd)
+        self._core.write_tar(diff_id, fd, progress)
 
     def export_blob(
-        self, diff_id: str, *, codec: str, level: int | None = None, fd: int | None
+        self,
+        diff_id: str,
+        *,
+        codec: str,
+        level: int | None = None,
+        fd: int | None,
+        progress: Progress | None = None,
     ) -> ExportedBlob:
         """Write the layer compressed; tells the blob's digest, size and annotations.
 
@@ -359,6 +380,8 @@ class Store:
             Of the codec; None is its default (gzip 6, zstd 3).
         fd:
             Where the blob goes; with None it is made, to be known and kept, and goes nowhere.
+        progress:
+            Told the bytes of the plain tar.
 
         Raises
         ------
@@ -367,7 +390,7 @@ class Store:
         CorruptError
             The layer is damaged.
         """
-        return self._core.export_blob(diff_id, codec, level, fd)
+        return self._core.export_blob(diff_id, codec, level, fd, progress)
 
     def exported_blob(
         self, diff_id: str, *, codec: str, level: int | None = None
@@ -385,13 +408,17 @@ class Store:
         """
         return self._core.trim_exports(budget)
 
-    def write_tree(self, chain: Sequence[str], destination: str) -> None:
+    def write_tree(
+        self, chain: Sequence[str], destination: str, *, progress: Progress | None = None
+    ) -> None:
         """Write the chain's merged tree as plain files below an existing directory."""
-        self._core.write_tree(chain, destination)
+        self._core.write_tree(chain, destination, progress)
 
-    def write_tree_tar(self, chain: Sequence[str], fd: int) -> None:
+    def write_tree_tar(
+        self, chain: Sequence[str], fd: int, *, progress: Progress | None = None
+    ) -> None:
         """Write the chain's merged tree as one deterministic tar."""
-        self._core.write_tree_tar(chain, fd)
+        self._core.write_tree_tar(chain, fd, progress)
 
     def checkout(self, chain: Sequence[str]) -> Lowers:
         """Lay the chain out for an overlay mount, which alone may read what is there.

@@ -74,7 +74,7 @@ class MemoryStore:
     def has_blob(self, digest: str) -> bool:
         return digest in self.blobs
 
-    def write_blob(self, digest: str, fd: int) -> None:
+    def write_blob(self, digest: str, fd: int, *, progress: object = None) -> None:
         write_all(fd, self.get_document(digest))
 
     def decompress(self, fd: int, output: int) -> None:
@@ -114,11 +114,17 @@ class MemoryStore:
     def has_whole_layer(self, diff_id: str) -> bool:
         return diff_id in self.tars
 
-    def write_tar(self, diff_id: str, fd: int) -> None:
+    def write_tar(self, diff_id: str, fd: int, *, progress: object = None) -> None:
         write_all(fd, self.tars[diff_id])
 
     def export_blob(
-        self, diff_id: str, *, codec: str, level: int | None = None, fd: int | None
+        self,
+        diff_id: str,
+        *,
+        codec: str,
+        level: int | None = None,
+        fd: int | None,
+        progress: object = None,
     ) -> MemoryBlob:
         tar = self.tars[diff_id]
         blob = tar if codec == "none" else gzip.compress(tar, level or 6, mtime=0)

@@ -311,9 +311,13 @@ class Executor:
         match step:
             case FileStep():
                 may_match = self._cache.may_match
-                return file_step.prepare(step, chain, tree, self._workplace, may_match)
+                return file_step.prepare(
+                    step, chain, tree, self._workplace, may_match, shown.transfer
+                )
             case RunStep():
-                return run_step.prepare(step, chain, tree, self._workplace, shown.output)
+                return run_step.prepare(
+                    step, chain, tree, self._workplace, shown.output, shown.transfer
+                )
             case WorkdirStep():
                 return workdir_step.prepare(step, chain, tree, self._workplace)
         raise BuildError(f"a step of an unknown kind: {step!r}")

@@ -423,16 +423,21 @@ class _Build:
         shown = self._reporter.step(f"exporting to {form.kind} {form.destination}")
         image = Image(id=config.digest, config=config)
         names = tuple(_reference(name) for name in form.names) or references
-        report = write_image(
-            self._catalog,
-            image,
-            kind=form.kind,
-            destination=1 if form.destination == "-" else form.destination,
-            names=names,
-            codec=form.codec,
-            level=form.level,
-            annotations={**self._options.annotations, **form.annotations},
-        )
+        texts = {"local": "copying files", "tar": "sending tarball"}
+        with shown.transfer() as moved:
+            report = write_image(
+                self._catalog,
+                image,
+                kind=form.kind,
+                destination=1 if form.destination == "-" else form.destination,
+                names=names,
+                codec=form.codec,
+                level=form.level,
+                annotations={**self._options.annotations, **form.annotations},
+                progress=lambda name, done, total: moved.part(
+                    texts.get(name, f"exporting layer {name}"), done, total
+                ),
+            )
         shown.done()
         return report.descriptors.get(image.id)
 

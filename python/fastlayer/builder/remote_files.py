@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from fastlayer.builder.transfer import Begin
 from fastlayer.errors import CorruptError, DownloadError
 from fastlayer.store import Store
 
@@ -67,8 +68,8 @@ class RemoteFiles:
 
             shutil.rmtree(self._home, ignore_errors=True)
 
-    def web_file(self, url: str, checksum: str = "") -> WebFile:
-        """What a file of the web is now.
+    def web_file(self, url: str, checksum: str = "", begin: Begin | None = None) -> WebFile:
+        """What a file of the web is now; ``begin`` tells of a download.
 
         Raises
         ------
@@ -80,7 +81,7 @@ class RemoteFiles:
             if url not in self._files:
                 known = self._read_known(url)
                 if known is None or known.digest != checksum:
-                    known = self._ask(url, known)
+                    known = self._ask(url, known, begin)
                 self._files[url] = known
             found = self._files[url]
         if checksum and found.digest != checksum:
@@ -90,21 +91,19 @@ class RemoteFiles:
             )
         return found
 
-    def content(self, url: str, file: WebFile) -> Path:
-        """The content of a file, fetched where it was not.
+    def content(self, url: str, file: WebFile, begin: Begin | None = None) -> Path:
+        """The content of a file, fetched where it was not; ``begin`` tells of that.
 
         Raises
         ------
         DownloadError
             It cannot be fetched, or is not what it was any more.
         """
-        from fastlayer.transport.http import download
-
         with self._lock:
             key = (url, file.digest)
             if key not in self._contents:
                 target = self._new("file")
-                found = download(url, target)
+                found = self._download(url, target, None, begin)
                 if found is None or found.digest != file.digest:
                     raise DownloadError(f"{url}: it changed while the build was running")
                 self._contents[key] = target
@@ -157,17 +156,25 @@ class RemoteFiles:
         with self._lock:
             return self._new("file")
 
-    def _ask(self, url: str, known: WebFile | None) -> WebFile:
-        from fastlayer.transport.http import download
-
+    def _ask(self, url: str, known: WebFile | None, begin: Begin | None) -> WebFile:
         target = self._new("file")
-        found = download(url, target, known=known)
+        found = self._download(url, target, known, begin)
         if found is None:
             assert known is not None
             return known
         self._contents[url, found.digest] = target
         self._write_known(url, found)
         return found
+
+    def _download(
+        self, url: str, target: Path, known: WebFile | None, begin: Begin | None
+    ) -> WebFile | None:
+        from fastlayer.transport.http import download
+
+        if begin is None:
+            return download(url, target, known=known)
+        with begin(f"downloading {url}") as moved:
+            return download(url, target, known=known, progress=moved)
 
     def _program(self) -> Git:
         from fastlayer.transport.git import Git

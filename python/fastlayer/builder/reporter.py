@@ -9,6 +9,7 @@ import threading
 import time
 
 from fastlayer.builder.result import StepResult
+from fastlayer.builder.transfer import Transfer
 from fastlayer.progress.events import (
     BuildFinished,
     BuildWarning,
@@ -110,6 +111,14 @@ class ReportedStep:
     def status(self, text: str, current: int = 0, total: int = 0) -> None:
         """Show a line about its work."""
         self._reporter.send(StepStatus(self.number, text, time.time(), current, total))
+
+    def transfer(self, text: str = "") -> Transfer:
+        """Begin to move bytes, which are shown where that takes long."""
+        return Transfer(self._moved, text)
+
+    def _moved(self, text: str, current: int, total: int, began: float, done: bool) -> None:
+        now = time.time()
+        self._reporter.send(StepStatus(self.number, text, now, current, total, began, done))
 
     def done(self, *, cached: bool = False, added_bytes: int = 0) -> None:
         """It ended well."""

@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from fastlayer.cli.layer_line import LayerLine
 from fastlayer.cli.location import open_store
 from fastlayer.errors import ArchiveError, UsageError
 from fastlayer.image import ImageCatalog
@@ -43,15 +44,19 @@ def command(
     catalog = ImageCatalog(open_store(ctx))
     descriptor = sys.stdin.fileno() if source == "-" else _open(source)
     try:
-        image, layer = import_root_tar(
-            catalog,
-            descriptor,
-            label="standard input" if source == "-" else source,
-            name=reference,
-            changes=changes,
-            message=message or DEFAULT_MESSAGE,
-            platform=parse_platform(platform) if platform else None,
-        )
+        size = os.fstat(descriptor).st_size
+        with LayerLine("reading") as line:
+            label = "standard input" if source == "-" else source
+            image, layer = import_root_tar(
+                catalog,
+                descriptor,
+                label=label,
+                name=reference,
+                changes=changes,
+                message=message or DEFAULT_MESSAGE,
+                platform=parse_platform(platform) if platform else None,
+                progress=lambda done, _: line(label, done, size),
+            )
     finally:
         if source != "-":
             os.close(descriptor)

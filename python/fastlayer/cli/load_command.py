@@ -7,6 +7,7 @@ import sys
 import click
 
 from fastlayer.cli.go_flags import GoCommand
+from fastlayer.cli.layer_line import LayerLine
 from fastlayer.cli.location import open_store
 from fastlayer.errors import UsageError
 from fastlayer.image import ImageCatalog
@@ -25,10 +26,12 @@ def command(ctx: click.Context, path: str | None, platform: str | None, *, quiet
         raise UsageError("standard input is a terminal", hint="give -i FILE, or redirect the input")
     catalog = ImageCatalog(open_store(ctx))
     wanted = parse_platform(platform) if platform else None
-    if path is None:
-        loaded = load(catalog, sys.stdin.fileno(), label="standard input", platform=wanted)
-    else:
-        loaded = load_path(catalog, path, platform=wanted)
+    with LayerLine("loading layer", quiet=quiet) as line:
+        if path is None:
+            label, stream = "standard input", sys.stdin.fileno()
+            loaded = load(catalog, stream, label=label, platform=wanted, progress=line)
+        else:
+            loaded = load_path(catalog, path, platform=wanted, progress=line)
     for image in loaded:
         for warning in image.warnings:
             click.echo(f"warning: {warning}", err=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from fastlayer.cli.layer_line import LayerLine
 from fastlayer.cli.location import open_store
 from fastlayer.errors import UsageError
 from fastlayer.image import ImageCatalog
@@ -48,12 +49,13 @@ def command(
     wanted = parse_platform(platform) if platform else None
     selections = select(catalog, images, platform=wanted)
     options = SaveOptions(codec=compression, level=compression_level)
-    if output is None:
-        sys.stdout.flush()
-        report = save(catalog, selections, sys.stdout.fileno(), options)
-    else:
-        with new_file(Path(output)) as descriptor:
-            report = save(catalog, selections, descriptor, options)
+    with LayerLine("saving layer") as line:
+        if output is None:
+            sys.stdout.flush()
+            report = save(catalog, selections, sys.stdout.fileno(), options, progress=line)
+        else:
+            with new_file(Path(output)) as descriptor:
+                report = save(catalog, selections, descriptor, options, progress=line)
     for image_id in report.rewritten:
         click.echo(
             f"warning: image {short(image_id)} has a new manifest: the compressed layers it was "

@@ -29,7 +29,7 @@ from fastlayer.container.user import ResolvedUser
 from fastlayer.container.workspaces import Workspace, Workspaces, find_workspaces
 from fastlayer.container.workspaces.emplaced import require_host_network
 from fastlayer.errors import ContainerError, FastlayerError, Interrupted
-from fastlayer.store import LayerInfo, MountNamespace, Store, remove_tree
+from fastlayer.store import LayerInfo, MountNamespace, Progress, Store, remove_tree
 
 Output = Callable[[int, bytes], None]
 """Gets what the process writes, as it comes: 1 for stdout, 2 for stderr, and the bytes."""
@@ -89,9 +89,9 @@ class StepResult:
     workspace: Workspace = field(repr=False)
     directory: Path = field(repr=False)
 
-    def diff(self) -> LayerInfo:
+    def diff(self, progress: Progress | None = None) -> LayerInfo:
         """The layer of what the process changed; at most once."""
-        return self.workspace.diff()
+        return self.workspace.diff(progress)
 
 
 class StepRunner:

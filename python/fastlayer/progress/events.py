@@ -44,6 +44,10 @@ class StepStatus(Value, kw_only=False):
     """Bytes done so far, 0 where that is not counted."""
     total: int = 0
     """Bytes in all, 0 where that is not known."""
+    began: float | None = None
+    """When the work that the text names began, where its bytes are counted."""
+    done: bool = False
+    """Whether that work is done."""
 
 
 class StepFinished(Value, kw_only=False):

@@ -30,6 +30,12 @@ PATIENCE = 1.0
 LONGEST_TURN = 5.0
 """Seconds after which another step is shown even if the present one still speaks."""
 
+SPARSE_SECONDS = 5.0
+"""Seconds between two lines about the same bytes being moved,"""
+
+SPARSE_SHARE = 0.05
+"""and how much of them must have been moved in between."""
+
 
 @dataclass(slots=True)
 class _Shown:
@@ -40,6 +46,8 @@ class _Shown:
     started: float
     waiting: list[str] = field(default_factory=list)
     partial: dict[int, bytes] = field(default_factory=dict)
+    moved: dict[str, StepStatus] = field(default_factory=dict)
+    """The last line about bytes being moved, by its text."""
     finished: bool = False
 
 
@@ -79,7 +87,8 @@ class PlainRenderer:
                 self._output(event)
             case StepStatus():
                 shown = self._steps[event.step]
-                self._say(shown, [f"#{event.step} {_status_text(event)}"], event.time)
+                if _is_news(event, shown.moved):
+                    self._say(shown, [f"#{event.step} {_status_text(event)}"], event.time)
             case StepFinished():
                 self._finish(event)
             case BuildWarning():
@@ -202,10 +211,28 @@ class PlainRenderer:
         self._stream.write(text + "\n")
 
 
+def _is_news(event: StepStatus, moved: dict[str, StepStatus]) -> bool:
+    """Whether a line is worth it: a log is not to be filled with the growing of a number."""
+    if event.began is None:
+        return True
+    last = moved.get(event.text)
+    if last is not None and not event.done:
+        share = (event.current - last.current) / event.total if event.total else 1.0
+        if event.time - last.time < SPARSE_SECONDS or share < SPARSE_SHARE:
+            return False
+    moved[event.text] = event
+    return True
+
+
 def _status_text(event: StepStatus) -> str:
+    text = event.text
     if event.total:
-        return f"{event.text} {human_size(event.current)} / {human_size(event.total)}"
-    return f"{event.text} {human_size(event.current)}" if event.current else event.text
+        text += f" {human_size(event.current)} / {human_size(event.total)}"
+    elif event.current:
+        text += f" {human_size(event.current)}"
+    if event.began is not None:
+        text += f" {event.time - event.began:.1f}s"
+    return text + (" done" if event.done else "")
 
 
 def _summary(event: BuildFinished) -> str:

@@ -86,6 +86,10 @@ class RawJsonRenderer:
         }
         if event.total:
             status["total"] = event.total
+        if event.began is not None:
+            status["started"] = _timestamp(event.began)
+            if event.done:
+                status["completed"] = _timestamp(event.time)
         return status
 
 

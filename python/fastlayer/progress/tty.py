@@ -74,6 +74,8 @@ class TtyRenderer:
                 self._output(event)
             case StepStatus():
                 moved = f" {human_size(event.current)}" if event.current else ""
+                if event.total:
+                    moved = f" {human_size(event.current)} / {human_size(event.total)}"
                 self._running[event.step].status = event.text + moved
             case StepFinished():
                 self._finish(event)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,13 +25,11 @@ from fastlayer.transport.docker_archive import (
     names_by_config,
     read_docker_archive,
 )
+from fastlayer.transport.layer_progress import LayerProgress, of_layer
 from fastlayer.transport.oci_layout import is_oci_layout, read_oci_layout
 from fastlayer.transport.parts import DirectoryParts, Parts, TarParts
 from fastlayer.transport.pipe import stream_of
 from fastlayer.transport.spool import plain_archive
-
-Progress = Callable[[int], None]
-"""Called now and then with bytes read so far, of one layer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ def load_path(
     path: str | os.PathLike[str],
     *,
     platform: Platform | None = None,
-    progress: Progress | None = None,
+    progress: LayerProgress | None = None,
 ) -> tuple[LoadedImage, ...]:
     """Load from a file, or from a directory that holds an OCI layout; see :func:`load`."""
     try:
@@ -74,7 +72,7 @@ def load(
     *,
     label: str = "archive",
     platform: Platform | None = None,
-    progress: Progress | None = None,
+    progress: LayerProgress | None = None,
 ) -> tuple[LoadedImage, ...]:
     """Load the images of a docker archive or of an OCI layout in a tar.
 
@@ -90,7 +88,7 @@ def load(
     platform:
         Which platform of an image for several; this machine's where there is a choice.
     progress:
-        Called with the bytes read of the layer that is being read.
+        Told the bytes read of the layer that is being read.
 
     Raises
     ------
@@ -108,7 +106,7 @@ def load(
 
 
 def _load(
-    catalog: ImageCatalog, parts: Parts, platform: Platform | None, progress: Progress | None
+    catalog: ImageCatalog, parts: Parts, platform: Platform | None, progress: LayerProgress | None
 ) -> tuple[LoadedImage, ...]:
     images = _read(parts, platform)
     needed = frozenset(catalog.needed())
@@ -147,7 +145,7 @@ def _import_layer(
     parts: Parts,
     layer: ArchivedLayer,
     needed: Collection[str],
-    progress: Progress | None,
+    progress: LayerProgress | None,
 ) -> None:
     store = catalog.store
     # The digest of a plain blob is its DiffID: it is hashed once, and need not be kept.
@@ -158,9 +156,10 @@ def _import_layer(
     if known and (digest is None or store.has_blob(digest)):
         return
     what = f"{parts.label}: layer {layer.part.name} ({short(layer.diff_id)})"
+    moved = of_layer(progress, layer.diff_id, layer.part.size)
     with reading(what), stream_of(layer.part) as stream:
         store.import_blob(
-            stream, digest=digest, diff_id=layer.diff_id, recheck=not known, progress=progress
+            stream, digest=digest, diff_id=layer.diff_id, recheck=not known, progress=moved
         )
 
 

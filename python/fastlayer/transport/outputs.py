@@ -11,6 +11,8 @@ from fastlayer.image.catalog import ImageCatalog
 from fastlayer.image.image import Image
 from fastlayer.oci.media_type import Family
 from fastlayer.oci.reference import Reference
+from fastlayer.store import Progress
+from fastlayer.transport.layer_progress import LayerProgress
 from fastlayer.transport.output_file import new_file
 from fastlayer.transport.save import SaveOptions, SaveReport, save
 from fastlayer.transport.selection import Selection
@@ -30,6 +32,7 @@ def write_image(
     codec: str | None = None,
     level: int | None = None,
     annotations: Mapping[str, str] | None = None,
+    progress: LayerProgress | None = None,
 ) -> SaveReport:
     """Write an image.
 
@@ -51,6 +54,10 @@ def write_image(
     annotations:
         Of the manifest; ``oci`` only has one that may have some.
 
+    progress:
+        Told how far it is: of archives a layer at a time, else of all files; their name is the
+        kind's then.
+
     Raises
     ------
     UsageError
@@ -58,14 +65,11 @@ def write_image(
     StoreIOError
         The destination cannot be written.
     """
-    if kind not in KINDS:
-        raise UsageError(f"unknown output type {kind!r}", hint=f"one of {', '.join(KINDS)}")
-    if kind in {"tar", "local"} and codec is not None:
-        raise UsageError(f"output type {kind} has no layers to compress with {codec}")
+    _check(kind, codec)
     if kind == "local":
         if isinstance(destination, int):
             raise UsageError("output type local needs a directory")
-        return _write_directory(catalog, image, Path(destination))
+        return _write_directory(catalog, image, Path(destination), _of_files(kind, progress))
     options = SaveOptions(
         codec=codec or "gzip",
         level=level,
@@ -74,9 +78,16 @@ def write_image(
         annotations=dict(annotations or {}) if kind == "oci" else {},
     )
     if isinstance(destination, int):
-        return _write_stream(catalog, image, kind, destination, names, options)
+        return _write_stream(catalog, image, kind, destination, names, options, progress)
     with new_file(Path(destination)) as descriptor:
-        return _write_stream(catalog, image, kind, descriptor, names, options)
+        return _write_stream(catalog, image, kind, descriptor, names, options, progress)
+
+
+def _check(kind: str, codec: str | None) -> None:
+    if kind not in KINDS:
+        raise UsageError(f"unknown output type {kind!r}", hint=f"one of {', '.join(KINDS)}")
+    if kind in {"tar", "local"} and codec is not None:
+        raise UsageError(f"output type {kind} has no layers to compress with {codec}")
 
 
 def _write_stream(
@@ -86,17 +97,31 @@ def _write_stream(
     descriptor: int,
     names: tuple[Reference, ...],
     options: SaveOptions,
+    progress: LayerProgress | None,
 ) -> SaveReport:
     if kind == "tar":
-        catalog.store.write_tree_tar(image.chain, descriptor)
+        moved = _of_files(kind, progress)
+        catalog.store.write_tree_tar(image.chain, descriptor, progress=moved)
         return SaveReport()
-    return save(catalog, (Selection(image, names),), descriptor, options)
+    return save(catalog, (Selection(image, names),), descriptor, options, progress=progress)
 
 
-def _write_directory(catalog: ImageCatalog, image: Image, destination: Path) -> SaveReport:
+def _of_files(kind: str, progress: LayerProgress | None) -> Progress | None:
+    if progress is None:
+        return None
+
+    def moved(done: int, total: int) -> None:
+        progress(kind, done, total)
+
+    return moved
+
+
+def _write_directory(
+    catalog: ImageCatalog, image: Image, destination: Path, moved: Progress | None
+) -> SaveReport:
     try:
         destination.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreIOError(f"{destination}: {error.strerror}", errno=error.errno) from error
-    catalog.store.write_tree(image.chain, str(destination))
+    catalog.store.write_tree(image.chain, str(destination), progress=moved)
     return SaveReport()

@@ -14,7 +14,7 @@ from fastlayer.oci.mutate import append_layer
 from fastlayer.oci.platform import Platform, host_platform
 from fastlayer.oci.reference import Reference
 from fastlayer.oci.timestamp import creation_time
-from fastlayer.store import LayerInfo
+from fastlayer.store import LayerInfo, Progress
 from fastlayer.transport.damage import reading
 
 
@@ -28,6 +28,7 @@ def import_root_tar(
     message: str = "",
     platform: Platform | None = None,
     created: str = "",
+    progress: Progress | None = None,
 ) -> tuple[Image, LayerInfo]:
     """Make an image of a tar.
 
@@ -50,6 +51,8 @@ def import_root_tar(
         What it runs on; this machine where it is not given.
     created:
         RFC 3339; now where it is empty.
+    progress:
+        Told the bytes read.
 
     Raises
     ------
@@ -62,7 +65,7 @@ def import_root_tar(
     config: ImageConfig = apply_changes(empty_config(platform or host_platform()), changes)
     with catalog.store.lease():  # until the ref is written nothing else names the layer
         with reading(label, hint="make or fetch the tar again"):
-            layer = catalog.store.import_layer(descriptor)
+            layer = catalog.store.import_layer(descriptor, progress=progress)
             if not layer.size:  # what fed a pipe has failed
                 raise TarFormatError(
                     "no bytes at all", hint="make or fetch the tar again", offset=0

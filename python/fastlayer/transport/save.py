@@ -33,6 +33,7 @@ from fastlayer.oci.media_type import (
 )
 from fastlayer.oci.reference import Reference
 from fastlayer.store import ExportedBlob
+from fastlayer.transport.layer_progress import LayerProgress, of_layer
 from fastlayer.transport.oci_layout import INDEX, LAYOUT, NAME_ANNOTATION, TAG_ANNOTATION
 from fastlayer.transport.selection import Selection
 from fastlayer.transport.tar_output import TarOutput
@@ -75,6 +76,8 @@ def save(
     selections: Sequence[Selection],
     descriptor: int,
     options: SaveOptions | None = None,
+    *,
+    progress: LayerProgress | None = None,
 ) -> SaveReport:
     """Write images to a tar.
 
@@ -88,6 +91,8 @@ def save(
         Open for writing; a pipe will do.
     options:
         Codec, media types.
+    progress:
+        Told how far the layer is that is being written.
 
     Raises
     ------
@@ -106,7 +111,7 @@ def save(
             "docker's manifests have no place for what zstd:chunked must say of a layer",
             hint="write type=oci, or compress with zstd",
         )
-    writer = _LayoutWriter(catalog, TarOutput(descriptor), options)
+    writer = _LayoutWriter(catalog, TarOutput(descriptor), options, progress)
     with catalog.store.lease():
         for selection in selections:
             # Named by the lease before the first byte is written, and not when its turn comes.
@@ -120,11 +125,18 @@ def save(
 class _LayoutWriter:
     """The state of one archive: which blobs are in it already."""
 
-    def __init__(self, catalog: ImageCatalog, output: TarOutput, options: SaveOptions) -> None:
+    def __init__(
+        self,
+        catalog: ImageCatalog,
+        output: TarOutput,
+        options: SaveOptions,
+        progress: LayerProgress | None,
+    ) -> None:
         self._catalog = catalog
         self._store = catalog.store
         self._output = output
         self._options = options
+        self._progress = progress
         self._written: set[str] = set()
         self._exported: dict[str, ExportedBlob] = {}
         self._manifests: dict[str, str] = {}
@@ -183,12 +195,13 @@ class _LayoutWriter:
         if layer.digest in self._written:
             return
         self._written.add(layer.digest)
+        moved = of_layer(self._progress, diff_id, layer.size)
 
         def write(descriptor: int) -> None:
             if layer.media_type in _PLAIN:
-                self._store.write_tar(diff_id, descriptor)
+                self._store.write_tar(diff_id, descriptor, progress=moved)
             else:
-                self._store.write_blob(layer.digest, descriptor)
+                self._store.write_blob(layer.digest, descriptor, progress=moved)
 
         self._output.blob(_BLOBS + encoded(layer.digest), layer.size, write)
 
@@ -225,25 +238,32 @@ class _LayoutWriter:
 
     def _export(self, diff_id: str, codec: str) -> ExportedBlob:
         level = self._options.level
+
+        def export(descriptor: int | None) -> ExportedBlob:
+            moved = of_layer(self._progress, diff_id, 0)
+            return self._store.export_blob(
+                diff_id, codec=codec, level=level, fd=descriptor, progress=moved
+            )
+
         known = self._store.exported_blob(diff_id, codec=codec, level=level)
         if known is None and self._output.can_go_back:
             made: list[ExportedBlob] = []
 
             def name(descriptor: int) -> tuple[str, int]:
-                blob = self._store.export_blob(diff_id, codec=codec, level=level, fd=descriptor)
+                blob = export(descriptor)
                 made.append(blob)
                 return _BLOBS + encoded(blob.digest), blob.size
 
             self._output.unnamed_blob(name)
             self._written.add(made[0].digest)
             return made[0]
-        blob = known or self._store.export_blob(diff_id, codec=codec, level=level, fd=None)
+        blob = known or export(None)
         if blob.digest in self._written:
             return blob
         self._written.add(blob.digest)
 
         def write(descriptor: int) -> None:
-            written = self._store.export_blob(diff_id, codec=codec, level=level, fd=descriptor)
+            written = export(descriptor)
             if (written.digest, written.size) != (blob.digest, blob.size):
                 raise CorruptError(
                     f"layer {diff_id}: its blob was {blob.digest} and is {written.digest} now",

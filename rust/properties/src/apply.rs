@@ -11,7 +11,7 @@ use fastlayer_fs::{Directory, remove_tree};
 use fastlayer_store::digest::checksum;
 use fastlayer_store::tree::TreeView;
 use fastlayer_store::tree_id::tree_id;
-use fastlayer_store::{DiffId, Durability, Error, IngestOptions, Store, WriterOptions};
+use fastlayer_store::{DiffId, Durability, Error, IngestOptions, Progress, Store, WriterOptions};
 use fastlayer_tar::BLOCK_SIZE;
 
 use crate::Property;
@@ -117,10 +117,13 @@ fn lay_out(store: &Store, chain: &[DiffId], root: &Path) {
     let Ok(view) = store.tree_view(chain) else {
         return;
     };
-    let _ = store.write_tree(chain, root, &stop);
+    let _ = store.write_tree(chain, root, &stop, &Progress::default());
     let _ = store.checkout(chain, &stop);
     let mut tar = Vec::new();
-    if store.write_tree_tar(chain, &mut tar, &stop).is_ok() {
+    if store
+        .write_tree_tar(chain, &mut tar, &stop, &Progress::default())
+        .is_ok()
+    {
         let info = store.ingest(tar.as_slice(), options(), &mut |_| {});
         let info = info.expect("a tar of ours");
         assert_eq!(info.raw_reason, None, "a tree of ours");

@@ -4,10 +4,10 @@
 use std::fs;
 use std::sync::atomic::AtomicBool;
 
-use fastlayer_store::Store;
 use fastlayer_store::index::TreeIndex;
 use fastlayer_store::tree::{TreeLayer, TreeView};
 use fastlayer_store::tree_id::tree_id;
+use fastlayer_store::{Progress, Store};
 
 use crate::Property;
 use crate::apply::Canary;
@@ -52,7 +52,12 @@ impl TreeIndexReader {
         let _ = fs::remove_file(&path);
         fs::write(&path, bytes).expect("a file of the store");
         let root = self.canary.root();
-        let _ = store.write_tree(&[diff_id], &root, &AtomicBool::new(false));
+        let _ = store.write_tree(
+            &[diff_id],
+            &root,
+            &AtomicBool::new(false),
+            &Progress::default(),
+        );
         self.canary.check();
         let _ = fs::remove_file(&path);
     }

@@ -7,12 +7,12 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use fastlayer_store::Error;
+use fastlayer_store::{Error, Progress};
 use pyo3::prelude::*;
 
 use crate::errors;
@@ -28,8 +28,8 @@ const POLL: Duration = Duration::from_millis(50);
 pub struct Job {
     /// Set when the work shall stop.
     pub cancel: Arc<AtomicBool>,
-    /// How far the work is, in bytes.
-    pub bytes: AtomicU64,
+    /// How far the work is.
+    pub progress: Arc<Progress>,
 }
 
 /// Runs `work` on a thread of its own and waits for it.
@@ -85,7 +85,7 @@ pub fn short<T: Send>(
 fn look(py: Python<'_>, progress: Option<&Bound<'_, PyAny>>, job: &Job) -> PyResult<()> {
     py.check_signals()?;
     if let Some(function) = progress {
-        function.call1((job.bytes.load(Ordering::Relaxed),))?;
+        function.call1((job.progress.done(), job.progress.total()))?;
     }
     Ok(())
 }

@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use fastlayer_fs::WritebackFile;
 use fastlayer_store::collect::Keep;
@@ -63,6 +62,7 @@ fn options(job: &Job) -> WriterOptions {
     WriterOptions {
         durability: Durability::Deferred,
         cancel: Arc::clone(&job.cancel),
+        progress: Arc::clone(&job.progress),
         ..WriterOptions::default()
     }
 }
@@ -74,15 +74,18 @@ fn ingest(
     blob_digest: Option<BlobDigest>,
     diff_id: Option<DiffId>,
 ) -> Result<fastlayer_store::LayerInfo> {
+    // What counts here is what is read, not what it becomes.
+    let writer = WriterOptions {
+        progress: Arc::default(),
+        ..options(job)
+    };
     let options = IngestOptions {
-        writer: options(job),
+        writer,
         blob_digest,
         diff_id,
         keep_blob: true,
     };
-    store.ingest(file, options, &mut |count| {
-        job.bytes.store(count, Ordering::Relaxed);
-    })
+    store.ingest(file, options, &mut |count| job.progress.set(count))
 }
 
 #[pymethods]
@@ -119,20 +122,27 @@ impl Store {
         blocking::short(py, || self.0.has_blob(&digest))
     }
 
-    fn write_blob(&self, py: Python<'_>, digest: &str, fd: i32) -> PyResult<()> {
+    #[pyo3(signature = (digest, fd, progress = None))]
+    fn write_blob(
+        &self,
+        py: Python<'_>,
+        digest: &str,
+        fd: i32,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
         let digest = digest_of(py, digest)?;
         let output = WritebackFile::new(descriptor::file(py, fd)?);
         let work = |job: &Job| {
-            let mut output = Output::new(output, &job.cancel);
+            let mut output = Output::new(output, job);
             self.0.write_blob(&digest, &mut output)
         };
-        blocking::run(py, None, work).map(drop)
+        blocking::run(py, progress, work).map(drop)
     }
 
     fn decompress(&self, py: Python<'_>, fd: i32, output: i32) -> PyResult<()> {
         let (source, output) = (descriptor::file(py, fd)?, descriptor::file(py, output)?);
         let work = |job: &Job| {
-            let mut output = Output::new(output, &job.cancel);
+            let mut output = Output::new(output, job);
             fastlayer_store::decompress::decompress(source, &mut output)
         };
         blocking::run(py, None, work).map(drop)
@@ -169,29 +179,33 @@ impl Store {
         blocking::run(py, progress, work).map(LayerInfo::from)
     }
 
+    #[pyo3(signature = (base, operation, progress = None))]
     fn copy_layer(
         &self,
         py: Python<'_>,
         base: Vec<String>,
         operation: &CopyOperation,
+        progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<LayerInfo> {
         let base = chain_of(py, &base)?;
         let work = |job: &Job| self.0.copy_layer(&base, &operation.0, &options(job));
-        blocking::run(py, None, work).map(LayerInfo::from)
+        blocking::run(py, progress, work).map(LayerInfo::from)
     }
 
+    #[pyo3(signature = (base, operation, progress = None))]
     fn copy_layer_keyed(
         &self,
         py: Python<'_>,
         base: Vec<String>,
         operation: &CopyOperation,
+        progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<(LayerInfo, String)> {
         let base = chain_of(py, &base)?;
         let work = |job: &Job| {
             let options = options(job);
             self.0.copy_layer_keyed(&base, &operation.0, &options)
         };
-        let (layer, key) = blocking::run(py, None, work)?;
+        let (layer, key) = blocking::run(py, progress, work)?;
         Ok((layer.into(), key.hex()))
     }
 
@@ -215,17 +229,18 @@ impl Store {
         blocking::run(py, None, work).map(|made| made.map(LayerInfo::from))
     }
 
-    #[pyo3(signature = (base, upper, *, adopt))]
+    #[pyo3(signature = (base, upper, *, adopt, progress = None))]
     fn diff_upper(
         &self,
         py: Python<'_>,
         base: Vec<String>,
         upper: PathBuf,
         adopt: bool,
+        progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<LayerInfo> {
         let base = chain_of(py, &base)?;
         let work = |job: &Job| self.0.diff_upper(&base, &upper, adopt, &options(job));
-        blocking::run(py, None, work).map(LayerInfo::from)
+        blocking::run(py, progress, work).map(LayerInfo::from)
     }
 
     fn lay_out(
@@ -250,9 +265,15 @@ impl Store {
         blocking::run(py, None, work)
     }
 
-    fn diff_plain_tree(&self, py: Python<'_>, tree: &PlainTree) -> PyResult<LayerInfo> {
+    #[pyo3(signature = (tree, progress = None))]
+    fn diff_plain_tree(
+        &self,
+        py: Python<'_>,
+        tree: &PlainTree,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<LayerInfo> {
         let work = |job: &Job| tree.with(|tree| self.0.diff_plain_tree(tree, &options(job)));
-        blocking::run(py, None, work).map(LayerInfo::from)
+        blocking::run(py, progress, work).map(LayerInfo::from)
     }
 
     fn empty_layer(&self, py: Python<'_>) -> PyResult<LayerInfo> {
@@ -285,15 +306,24 @@ impl Store {
         Ok(found.map(LayerInfo::from))
     }
 
-    fn write_tar(&self, py: Python<'_>, diff_id: &str, fd: i32) -> PyResult<()> {
+    #[pyo3(signature = (diff_id, fd, progress = None))]
+    fn write_tar(
+        &self,
+        py: Python<'_>,
+        diff_id: &str,
+        fd: i32,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
         let diff_id = diff_id_of(py, diff_id)?;
-        let mut output = WritebackFile::new(descriptor::file(py, fd)?);
-        blocking::run(py, None, |job| {
+        let output = WritebackFile::new(descriptor::file(py, fd)?);
+        let work = |job: &Job| {
+            let mut output = Output::new(output, job);
             self.0.write_tar(&diff_id, &mut output, &job.cancel)
-        })?;
-        Ok(())
+        };
+        blocking::run(py, progress, work).map(drop)
     }
 
+    #[pyo3(signature = (diff_id, codec, level, fd, progress = None))]
     fn export_blob(
         &self,
         py: Python<'_>,
@@ -301,6 +331,7 @@ impl Store {
         codec: &str,
         level: Option<i32>,
         fd: Option<i32>,
+        progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<ExportedBlob> {
         let diff_id = diff_id_of(py, diff_id)?;
         let codec = Codec::parse(codec).map_err(|error| errors::convert(py, error))?;
@@ -308,13 +339,16 @@ impl Store {
             Some(fd) => Box::new(WritebackFile::new(descriptor::file(py, fd)?)),
             None => Box::new(std::io::sink()),
         };
-        let exported = blocking::run(py, None, |job| {
+        let exported = blocking::run(py, progress, |job| {
             let options = ExportOptions {
                 level,
                 cancel: Arc::clone(&job.cancel),
                 ..ExportOptions::new(codec)
             };
-            self.0.export(&diff_id, &options, &mut output, &mut |_| ())
+            let size = self.0.layer(&diff_id)?.map_or(0, |info| info.size);
+            job.progress.expect(size);
+            let done = &mut |bytes| job.progress.set(bytes);
+            self.0.export(&diff_id, &options, &mut output, done)
         })?;
         Ok(exported.into())
     }
@@ -338,18 +372,36 @@ impl Store {
         blocking::run(py, None, |_| self.0.trim_exports(budget))
     }
 
-    fn write_tree(&self, py: Python<'_>, chain: Vec<String>, destination: PathBuf) -> PyResult<()> {
+    #[pyo3(signature = (chain, destination, progress = None))]
+    fn write_tree(
+        &self,
+        py: Python<'_>,
+        chain: Vec<String>,
+        destination: PathBuf,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
         let chain = chain_of(py, &chain)?;
-        blocking::run(py, None, |job| {
-            self.0.write_tree(&chain, &destination, &job.cancel)
+        blocking::run(py, progress, |job| {
+            let (cancel, done) = (&job.cancel, &job.progress);
+            self.0.write_tree(&chain, &destination, cancel, done)
         })
     }
 
-    fn write_tree_tar(&self, py: Python<'_>, chain: Vec<String>, fd: i32) -> PyResult<()> {
+    #[pyo3(signature = (chain, fd, progress = None))]
+    fn write_tree_tar(
+        &self,
+        py: Python<'_>,
+        chain: Vec<String>,
+        fd: i32,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
         let chain = chain_of(py, &chain)?;
         let mut output = descriptor::file(py, fd)?;
-        let work = |job: &Job| self.0.write_tree_tar(&chain, &mut output, &job.cancel);
-        blocking::run(py, None, work).map(drop)
+        let work = |job: &Job| {
+            let (cancel, done) = (&job.cancel, &job.progress);
+            self.0.write_tree_tar(&chain, &mut output, cancel, done)
+        };
+        blocking::run(py, progress, work).map(drop)
     }
 
     fn checkout(
@@ -439,7 +491,7 @@ impl Store {
         let chain = chain_of(py, &chain)?;
         let output = descriptor::file(py, fd)?;
         let work = |job: &Job| {
-            let mut output = Output::new(output, &job.cancel);
+            let mut output = Output::new(output, job);
             self.0.read_file(&chain, &path, None, &mut output)
         };
         blocking::run(py, None, work).map(drop)

@@ -22,6 +22,7 @@ use crate::intake::Intake;
 use crate::layer_info::LayerInfo;
 use crate::lease::Writing;
 use crate::pipeline::{Pipeline, complete};
+use crate::progress::Progress;
 use crate::recipe::REASON_LIMIT;
 use crate::store::Store;
 use crate::worker::Unit;
@@ -45,6 +46,8 @@ pub struct WriterOptions {
     pub cancel: Arc<AtomicBool>,
     /// Threads that read files and store objects.
     pub workers: usize,
+    /// Counts the bytes of the layer's tar as they are made.
+    pub progress: Arc<Progress>,
 }
 
 impl Default for WriterOptions {
@@ -53,6 +56,7 @@ impl Default for WriterOptions {
             durability: Durability::Now,
             cancel: Arc::default(),
             workers: 2,
+            progress: Arc::default(),
         }
     }
 }
@@ -75,7 +79,7 @@ impl LayerWriter {
     pub fn new(store: &Store, options: WriterOptions) -> Result<Self> {
         Ok(Self {
             writing: store.writing_unless(&options.cancel)?,
-            pipeline: Pipeline::start(store, options.workers, Arc::clone(&options.cancel))?,
+            pipeline: Pipeline::start(store, &options)?,
             store: store.clone(),
             options,
             intake: Intake::new(),

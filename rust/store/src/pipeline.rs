@@ -5,7 +5,6 @@
 //! takes a fixed amount of memory. When one of the threads fails, all others end, and
 //! [`Pipeline::finish`] tells the first failure.
 
-use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -14,6 +13,8 @@ use crate::arena::{Arena, Arenas};
 use crate::assembler::{Assembled, Assembler};
 use crate::early_sync::NewObjects;
 use crate::error::{Error, Result};
+use crate::layer_writer::WriterOptions;
+use crate::progress::Progress;
 use crate::store::Store;
 use crate::worker::{self, Batch, Context, Unit};
 
@@ -41,13 +42,13 @@ pub(crate) struct Pipeline {
 
 impl Pipeline {
     /// Starts the threads.
-    pub(crate) fn start(store: &Store, workers: usize, cancel: Arc<AtomicBool>) -> Result<Self> {
+    pub(crate) fn start(store: &Store, options: &WriterOptions) -> Result<Self> {
         let (batches, queue) = sync_channel(QUEUE);
         let (outputs, order) = sync_channel(QUEUE);
         let context = Context {
             store: store.clone(),
             arenas: Arenas::new(),
-            cancel,
+            cancel: Arc::clone(&options.cancel),
             new_objects: Arc::new(NewObjects::new(store)),
         };
         let mut pipeline = Self {
@@ -63,10 +64,11 @@ impl Pipeline {
         };
         let assembler = Assembler::new(store.clone());
         let arenas = context.arenas.clone();
-        let assemble = move || assemble(assembler, &arenas, &order);
+        let progress = Arc::clone(&options.progress);
+        let assemble = move || assemble(assembler, &arenas, &order, &progress);
         pipeline.assembler = Some(spawn("fastlayer-assemble", assemble)?);
         let queue = Arc::new(Mutex::new(queue));
-        for _ in 0..workers.max(1) {
+        for _ in 0..options.workers.max(1) {
             let (context, queue) = (context.clone(), Arc::clone(&queue));
             let work = move || worker::run(&context, || next(&queue));
             pipeline.workers.push(spawn("fastlayer-work", work)?);
@@ -183,6 +185,7 @@ fn assemble(
     mut assembler: Assembler,
     arenas: &Arenas,
     order: &Receiver<Output>,
+    progress: &Progress,
 ) -> Result<Assembler> {
     let result = (|| {
         for (turn, output) in (0..).zip(order) {
@@ -190,6 +193,7 @@ fn assemble(
             for arena in output {
                 let mut arena = arena?;
                 assembler.take(&mut arena)?;
+                progress.add(arena.bytes().len() as u64);
                 arenas.give_back(arena);
             }
         }

@@ -14,6 +14,7 @@ use crate::digest::DiffId;
 use crate::error::{Error, Result, check_cancelled, display_path};
 use crate::index::Kind;
 use crate::overlay::portable;
+use crate::progress::Progress;
 use crate::store::Store;
 use crate::tree::{Node, Visit};
 use crate::tree_writer::{Fidelity, TreeWriter};
@@ -33,6 +34,7 @@ impl Store {
         chain: &[DiffId],
         destination: &Path,
         cancel: &AtomicBool,
+        progress: &Progress,
     ) -> Result<()> {
         let view = self.tree_view(chain)?;
         let contents = Contents::new(self, &view);
@@ -50,6 +52,7 @@ impl Store {
                 continue;
             }
             write_node(&contents, &mut writer, &node)?;
+            progress.add(node.size());
         }
         writer.finish()
     }
@@ -63,10 +66,15 @@ impl Store {
         chain: &[DiffId],
         output: &mut dyn Write,
         cancel: &AtomicBool,
+        progress: &Progress,
     ) -> Result<u64> {
         let view = self.tree_view(chain)?;
         let contents = Contents::new(self, &view);
-        let mut tar = TarStream { output, written: 0 };
+        let mut tar = TarStream {
+            output,
+            written: 0,
+            progress,
+        };
         for visit in view.walk()? {
             check_cancelled(cancel)?;
             let visit = visit?;
@@ -109,6 +117,7 @@ pub(crate) fn write_node(
 struct TarStream<'a> {
     output: &'a mut dyn Write,
     written: u64,
+    progress: &'a Progress,
 }
 
 impl TarStream<'_> {
@@ -117,6 +126,7 @@ impl TarStream<'_> {
             .write_all(bytes)
             .map_err(|source| Error::io("cannot write the tar", source))?;
         self.written += bytes.len() as u64;
+        self.progress.set(self.written);
         Ok(())
     }
 

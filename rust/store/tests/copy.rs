@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use fastlayer_context::{Context, IgnoreMatcher};
 use fastlayer_store::copy::{CopyOperation, CopySource, ModeChange};
-use fastlayer_store::{DiffId, Error};
+use fastlayer_store::{DiffId, Error, Progress, WriterOptions};
 use fixture::{Fixture, listing, options, populate};
 
 struct Copy {
@@ -616,4 +616,28 @@ fn a_working_directory_is_made_once() {
     );
     assert!(made("/file/x").is_err());
     assert!(made("/file").is_err());
+}
+
+#[test]
+fn progress_ends_at_the_length_of_the_tar() {
+    let copy = Copy::new(&["a/one = 1", "a/two = 22", "a/b/three = 333"], &[]);
+    std::fs::hard_link(
+        copy.fixture.path("context/a/two"),
+        copy.fixture.path("context/a/b/two"),
+    )
+    .unwrap();
+    let progress = Arc::new(Progress::default());
+    let options = WriterOptions {
+        progress: Arc::clone(&progress),
+        ..options()
+    };
+    let operation = copy.operation(&["a"], "/a/");
+    let info = copy
+        .fixture
+        .store
+        .copy_layer(&[], &operation, &options)
+        .unwrap();
+    assert_eq!(progress.done(), info.size);
+    // The two blocks at the end of a tar are not foreseen.
+    assert_eq!(progress.total(), info.size - 1024);
 }

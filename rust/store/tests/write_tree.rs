@@ -6,7 +6,7 @@ mod fixture;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::AtomicBool;
 
-use fastlayer_store::{DiffId, IngestOptions};
+use fastlayer_store::{DiffId, IngestOptions, Progress};
 use fixture::{Fixture, listing};
 
 fn chain(fixture: &Fixture) -> Vec<DiffId> {
@@ -34,7 +34,7 @@ fn a_tree_becomes_plain_files() {
     for _ in 0..2 {
         fixture
             .store
-            .write_tree(&chain, &destination, &cancel)
+            .write_tree(&chain, &destination, &cancel, &Progress::default())
             .unwrap();
         let a = destination.join("a");
         let mut names: Vec<_> = std::fs::read_dir(&a)
@@ -67,7 +67,12 @@ fn links_in_the_destination_are_not_followed() {
     std::os::unix::fs::symlink(&outside, destination.join("a")).unwrap();
     fixture
         .store
-        .write_tree(&chain, &destination, &AtomicBool::new(false))
+        .write_tree(
+            &chain,
+            &destination,
+            &AtomicBool::new(false),
+            &Progress::default(),
+        )
         .unwrap();
     assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
     assert!(destination.join("a/new").exists());
@@ -78,12 +83,14 @@ fn the_tar_of_a_tree_is_a_layer_with_that_tree() {
     let fixture = Fixture::new();
     let chain = chain(&fixture);
     let cancel = AtomicBool::new(false);
+    let progress = Progress::default();
     let mut tar = Vec::new();
     let length = fixture
         .store
-        .write_tree_tar(&chain, &mut tar, &cancel)
+        .write_tree_tar(&chain, &mut tar, &cancel, &progress)
         .unwrap();
     assert_eq!(length, tar.len() as u64);
+    assert_eq!(progress.done(), length);
     let info = fixture
         .store
         .ingest(&tar[..], IngestOptions::default(), &mut |_| {})

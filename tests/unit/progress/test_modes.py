@@ -15,10 +15,13 @@ from fastlayer.progress.events import (
     StepFinished,
     StepOutput,
     StepStarted,
+    StepStatus,
 )
 from fastlayer.progress.plain import PlainRenderer
 from fastlayer.progress.rawjson import RawJsonRenderer
 from fastlayer.progress.size import human_size
+from fastlayer.progress.tty import TtyRenderer
+from rich.console import Console
 
 
 class Terminal(io.StringIO):
@@ -56,6 +59,19 @@ def test_the_live_display_ends_with_a_line_a_step() -> None:
     assert " => ERROR [2/2] RUN false" in text
     assert "    what went wrong" in text
     assert "[+] built in 2.0s: 0 cached, 1 ran, 0B added, 3B shared" in text
+
+
+def test_the_live_display_shows_bytes_of_what_moves() -> None:
+    stream = Terminal()
+    shown = renderer("auto", stream, {"TERM": "xterm", "NO_COLOR": "1"})
+    shown.event(StepStarted(1, "[1/1] COPY . .", 0.0))
+    shown.event(StepStatus(1, "copying", 1.0, 1500, 3000, began=0.0))
+    assert isinstance(shown, TtyRenderer)
+    drawn = Console(file=io.StringIO(), width=60)
+    drawn.print(shown)
+    shown.close()
+    assert isinstance(drawn.file, io.StringIO)
+    assert " => => copying 1.5kB / 3kB" in drawn.file.getvalue()
 
 
 def test_rich_is_imported_by_the_live_display_only() -> None:

@@ -139,3 +139,27 @@ def test_what_waits_is_shown_though_nothing_happens_any_more(
         time.sleep(0.005)
     shown.close()
     assert stream.getvalue().endswith("#1 ...\n\n#2 two\n#2 0.000 begun\n")
+
+
+def test_bytes_are_told_of_sparsely() -> None:
+    def moved(time: float, current: int, *, done: bool = False) -> StepStatus:
+        return StepStatus(1, "copying", time, current, 1000, began=0.0, done=done)
+
+    text = shown(
+        StepStarted(1, "[1/1] COPY . .", 0.0),
+        moved(0.3, 100),
+        moved(0.5, 200),
+        moved(5.4, 240),
+        moved(5.5, 260),
+        moved(11.0, 300),
+        moved(12.0, 1000, done=True),
+        StepFinished(1, 12.0, 12.0),
+    )
+    assert text == (
+        "#1 [1/1] COPY . .\n"
+        "#1 copying 100B / 1kB 0.3s\n"
+        "#1 copying 240B / 1kB 5.4s\n"
+        "#1 copying 300B / 1kB 11.0s\n"
+        "#1 copying 1kB / 1kB 12.0s done\n"
+        "#1 DONE 12.0s\n"
+    )

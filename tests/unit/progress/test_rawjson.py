@@ -28,6 +28,20 @@ def lines(*events: Event) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
+def test_bytes_that_move() -> None:
+    _, moving, moved = lines(
+        StepStarted(1, "[1/1] COPY . .", 0.0),
+        StepStatus(1, "copying", 1.0, 5, 10, began=0.5),
+        StepStatus(1, "copying", 2.0, 10, 10, began=0.5, done=True),
+    )
+    status = moving["statuses"][0]
+    assert (status["id"], status["current"], status["total"]) == ("copying", 5, 10)
+    assert status["started"] == "1970-01-01T00:00:00.500000Z"
+    assert status["timestamp"] == "1970-01-01T00:00:01.000000Z"
+    assert "completed" not in status
+    assert moved["statuses"][0]["completed"] == "1970-01-01T00:00:02.000000Z"
+
+
 def test_a_step_from_start_to_end() -> None:
     began, output, status, ended = lines(
         StepStarted(1, "[1/1] RUN make", 1_700_000_000.5),

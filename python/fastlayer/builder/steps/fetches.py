@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fastlayer.builder.graph import Fetch, Place
+from fastlayer.builder.transfer import Begin
 from fastlayer.dockerfile import Add
 from fastlayer.dockerfile.transfers import is_remote
 from fastlayer.errors import DockerfileError, UsageError
@@ -79,8 +80,10 @@ def _fetch(instruction: Add, source: str, position: int) -> Fetch:
     )
 
 
-def fetch_keys(fetches: Sequence[Fetch], remote: RemoteFiles) -> tuple[str, ...]:
+def fetch_keys(fetches: Sequence[Fetch], remote: RemoteFiles, begin: Begin) -> tuple[str, ...]:
     """What fetched sources add to a key; servers are asked what they have now.
+
+    ``begin`` tells of a download.
 
     Raises
     ------
@@ -95,14 +98,14 @@ def fetch_keys(fetches: Sequence[Fetch], remote: RemoteFiles) -> tuple[str, ...]
         else:
             from fastlayer.transport.http import file_name
 
-            file = remote.web_file(fetch.url, fetch.checksum)
+            file = remote.web_file(fetch.url, fetch.checksum, begin)
             name = file_name(fetch.url)
             keys.append(f"file {file.digest} {file.mtime} {fetch.unpack} {name}")
     return tuple(keys)
 
 
-def fetched_source(fetch: Fetch, remote: RemoteFiles) -> CopySource:
-    """A fetched source for the store to copy.
+def fetched_source(fetch: Fetch, remote: RemoteFiles, begin: Begin) -> CopySource:
+    """A fetched source for the store to copy; ``begin`` tells of a download.
 
     Raises
     ------
@@ -116,7 +119,7 @@ def fetched_source(fetch: Fetch, remote: RemoteFiles) -> CopySource:
 
     file = remote.web_file(fetch.url, fetch.checksum)
     return CopySource.file(
-        str(remote.content(fetch.url, file)),
+        str(remote.content(fetch.url, file, begin)),
         file_name(fetch.url).encode("utf-8", "surrogateescape"),
         FILE_MODE,
         file.mtime,

@@ -11,11 +11,15 @@ from collections.abc import Callable
 from fastlayer.builder.graph import Fetch, FileStep, FromContext, Origin, Place
 from fastlayer.builder.state import StageState
 from fastlayer.builder.steps.fetches import fetch_keys, fetched_source, plan_fetches
+from fastlayer.builder.transfer import Begin
 from fastlayer.builder.workplace import Performed, Prepared, Workplace
 from fastlayer.cache.keys import KeyParts
 from fastlayer.dockerfile import Add, Copy, Transfer
 from fastlayer.oci import created_by
 from fastlayer.store import CopyOperation, CopySource
+
+COPYING = "copying"
+"""What is said of a copy that takes long."""
 
 
 def plan(instruction: Copy | Add, written: str, state: StageState, place: Place) -> None:
@@ -94,8 +98,9 @@ def prepare(
     tree: str,
     workplace: Workplace,
     may_match: Callable[[KeyParts], bool],
+    begin: Begin,
 ) -> Prepared:
-    """Key the step on a chain whose tree id is ``tree``.
+    """Key the step on a chain whose tree id is ``tree``; ``begin`` tells of bytes that are moved.
 
     Where no record can match whatever the sources contain, which ``may_match`` tells, they are not
     read for the key: it comes with the layer.
@@ -115,18 +120,11 @@ def prepare(
     ]
     local = _operation(step, sources, owner)
     base = () if step.link else chain
-    instruction = (
-        "COPY",
-        step.destination,
-        "" if owner is None else f"{owner[0]}:{owner[1]}",
-        step.chmod,
-        f"parents={step.parents} unpack={step.unpack} link={step.link}",
-        *step.exclude,
-    )
+    instruction = _normalised(step, owner)
     start = "independent" if step.link else tree
     parts = KeyParts(start, instruction, None, ())
     if step.fetches:
-        keys = fetch_keys(step.fetches, workplace.remote)
+        keys = fetch_keys(step.fetches, workplace.remote, begin)
         if sources:
             keys = (workplace.store.copy_key(local), *keys)
         whole = KeyParts(start, instruction, keys, ())
@@ -134,9 +132,11 @@ def prepare(
         def perform_fetched() -> Performed:
             everything = list(sources)
             for fetch in step.fetches:
-                everything.insert(fetch.position, fetched_source(fetch, workplace.remote))
+                everything.insert(fetch.position, fetched_source(fetch, workplace.remote, begin))
             operation = _operation(step, everything, owner)
-            return Performed(workplace.store.copy_layer(base, operation), whole)
+            with begin(COPYING) as moved:
+                layer = workplace.store.copy_layer(base, operation, progress=moved)
+            return Performed(layer, whole)
 
         return Prepared(whole, perform_fetched, independent=step.link)
     if may_match(parts):
@@ -144,10 +144,23 @@ def prepare(
 
     def perform() -> Performed:
         # The key of what is copied now: a source may have changed since it was keyed.
-        layer, key = workplace.store.copy_layer_keyed(base, local)
+        with begin(COPYING) as moved:
+            layer, key = workplace.store.copy_layer_keyed(base, local, progress=moved)
         return Performed(layer, KeyParts(start, instruction, (key,), ()))
 
     return Prepared(parts, perform, independent=step.link)
+
+
+def _normalised(step: FileStep, owner: tuple[int, int] | None) -> tuple[str, ...]:
+    """What the step does, but for its sources, as it stands in a key."""
+    return (
+        "COPY",
+        step.destination,
+        "" if owner is None else f"{owner[0]}:{owner[1]}",
+        step.chmod,
+        f"parents={step.parents} unpack={step.unpack} link={step.link}",
+        *step.exclude,
+    )
 
 
 def _operation(

@@ -15,6 +15,7 @@ from fastlayer.builder.graph import Place, PlannedMount, RunStep, Script
 from fastlayer.builder.history import timestamp
 from fastlayer.builder.state import StageState, clean_path
 from fastlayer.builder.steps.config_step import with_shell
+from fastlayer.builder.transfer import Begin
 from fastlayer.builder.workplace import Performed, Prepared, Workplace
 from fastlayer.cache.keys import KeyParts
 from fastlayer.dockerfile import (
@@ -107,9 +108,17 @@ def plan(instruction: Run, written: str, state: StageState, place: Place) -> Non
 
 
 def prepare(
-    step: RunStep, chain: tuple[str, ...], tree: str, workplace: Workplace, output: Output
+    step: RunStep,
+    chain: tuple[str, ...],
+    tree: str,
+    workplace: Workplace,
+    output: Output,
+    begin: Begin,
 ) -> Prepared:
-    """Key the step on a chain whose tree id is ``tree``; ``output`` gets what it writes."""
+    """Key the step on a chain whose tree id is ``tree``.
+
+    ``output`` gets what it writes, ``begin`` tells of bytes that are moved.
+    """
     inputs: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     specifications: tuple[str, ...] = ()
@@ -133,7 +142,11 @@ def prepare(
         *workplace.run_settings.key_parts(),
     )
     parts = KeyParts(tree, instruction, inputs, configuration, names)
-    return Prepared(parts, lambda: Performed(_perform(step, chain, workplace, output), parts))
+
+    def perform() -> Performed:
+        return Performed(_perform(step, chain, workplace, output, begin), parts)
+
+    return Prepared(parts, perform)
 
 
 def failure(step: RunStep, code: int, reason: str | None = None) -> RunFailedError:
@@ -147,7 +160,7 @@ def failure(step: RunStep, code: int, reason: str | None = None) -> RunFailedErr
 
 
 def _perform(
-    step: RunStep, chain: tuple[str, ...], workplace: Workplace, output: Output
+    step: RunStep, chain: tuple[str, ...], workplace: Workplace, output: Output, begin: Begin
 ) -> LayerInfo:
     from fastlayer.builder.steps.run_mounts import MountSet
     from fastlayer.container.mounts import DEFAULT_SHM_SIZE
@@ -180,7 +193,8 @@ def _perform(
             if failed.failed_id:
                 failed.hint = f"to look at what it left: fastlayer run -it {failed.failed_id} sh"
             raise failed
-        return result.diff()
+        with begin("storing what changed") as moved:
+            return result.diff(moved)
     finally:
         runner.discard(result)
 

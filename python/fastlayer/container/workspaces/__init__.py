@@ -20,7 +20,7 @@ from fastlayer.container.workspaces.overlay import OverlayWorkspaces, can_mount
 from fastlayer.container.workspaces.plain import NAME as PLAIN
 from fastlayer.container.workspaces.plain import PlainWorkspaces
 from fastlayer.errors import UsageError
-from fastlayer.store import LayerInfo, MountNamespace, Store
+from fastlayer.store import LayerInfo, MountNamespace, Progress, Store
 
 VARIABLE = "FASTLAYER_WORKSPACE"
 """The environment variable that names the way to take: ``overlay`` or ``plain``."""
@@ -36,7 +36,7 @@ class Workspace(Protocol):
     def leave(self) -> None:
         """Take back what was there for the process alone; every process has ended."""
 
-    def diff(self) -> LayerInfo:
+    def diff(self, progress: Progress | None = None) -> LayerInfo:
         """The layer that the process's changes are; at most once."""
 
     def dispose(self) -> None:

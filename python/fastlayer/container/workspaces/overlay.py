@@ -9,7 +9,7 @@ from pathlib import Path
 from fastlayer.container import rootfs
 from fastlayer.container.mounts import Mount
 from fastlayer.errors import StoreIOError
-from fastlayer.store import LayerInfo, MountNamespace, Store, remove_tree
+from fastlayer.store import LayerInfo, MountNamespace, Progress, Store, remove_tree
 
 NAME = "overlay"
 """How this way is asked for."""
@@ -70,9 +70,10 @@ class OverlayWorkspace:
         """See :class:`fastlayer.container.workspaces.Workspace`."""
         self._namespace.unmount(str(self._root))
 
-    def diff(self) -> LayerInfo:
+    def diff(self, progress: Progress | None = None) -> LayerInfo:
         """See :class:`fastlayer.container.workspaces.Workspace`."""
-        return self._store.diff_upper(self._chain, str(self._upper), adopt=True)
+        upper = str(self._upper)
+        return self._store.diff_upper(self._chain, upper, adopt=True, progress=progress)
 
     def dispose(self) -> None:
         """See :class:`fastlayer.container.workspaces.Workspace`."""

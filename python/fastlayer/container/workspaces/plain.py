@@ -16,7 +16,7 @@ from pathlib import Path
 from fastlayer.container import scaffold
 from fastlayer.container.mounts import Mount
 from fastlayer.errors import FastlayerError
-from fastlayer.store import Entry, LayerInfo, PlainTree, Store, remove_tree
+from fastlayer.store import Entry, LayerInfo, PlainTree, Progress, Store, remove_tree
 
 NAME = "plain"
 """How this way is asked for."""
@@ -138,9 +138,9 @@ class PlainWorkspace:
         """See :class:`fastlayer.container.workspaces.Workspace`."""
         self.tree.remove_placed()
 
-    def diff(self) -> LayerInfo:
+    def diff(self, progress: Progress | None = None) -> LayerInfo:
         """See :class:`fastlayer.container.workspaces.Workspace`."""
-        layer = self._store.diff_plain_tree(self.tree)
+        layer = self._store.diff_plain_tree(self.tree, progress=progress)
         self._is_clean = True
         return layer
 

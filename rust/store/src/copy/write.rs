@@ -1,13 +1,13 @@
 //! A plan of entries becomes a layer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use fastlayer_context::Context;
 use fastlayer_fs::Directory;
-use fastlayer_tar::EntryKind;
+use fastlayer_tar::{EntryKind, padding};
 
 use super::awaited::Awaited;
 use super::item::{Body, Item};
@@ -19,6 +19,9 @@ use crate::layer_info::LayerInfo;
 use crate::layer_writer::{LayerWriter, WriterOptions};
 use crate::store::Store;
 
+/// Bytes of a tar's block.
+const BLOCK: u64 = 512;
+
 /// Writes the entries in the order of paths. The first name of a file is the file, its others are
 /// hard links to it.
 pub(super) fn write_layer(
@@ -27,6 +30,7 @@ pub(super) fn write_layer(
     awaited: &mut Awaited,
     options: &WriterOptions,
 ) -> Result<LayerInfo> {
+    options.progress.expect(tar_bytes(&plan));
     let mut writer = LayerWriter::new(store, options.clone())?;
     let mut first_names: HashMap<(usize, u64, u64), Vec<u8>> = HashMap::new();
     let mut roots = ContextRoots::default();
@@ -57,6 +61,24 @@ pub(super) fn write_layer(
         }
     }
     writer.finish_canonical()
+}
+
+/// About how long the layer's tar will be, for whoever watches: headers of several blocks are taken
+/// for one.
+fn tar_bytes(plan: &BTreeMap<PathKey, Planned>) -> u64 {
+    let mut counted = HashSet::new();
+    plan.values()
+        .filter(|planned| !planned.implicit)
+        .map(|planned| {
+            let item = &planned.item;
+            let again = planned.group.is_some_and(|group| !counted.insert(group));
+            let content = match item.kind {
+                Kind::File if !again => item.size + padding(item.size) as u64,
+                _ => 0,
+            };
+            BLOCK + content
+        })
+        .sum()
 }
 
 /// A name that means a whiteout in a layer cannot be a file's.
