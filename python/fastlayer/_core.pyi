@@ -248,6 +248,8 @@ class Store:
 
     # trees
     def tree_id(self, chain: Sequence[str]) -> str: ...
+    def left_out(self, chain: Sequence[str]) -> tuple[int, int, int]:
+        """Paths that a checkout cannot have as they are: devices, owners, attributes."""
     def copy_key(self, operation: CopyOperation) -> str:
         """Content key of all that the operation would copy; mtimes do not count."""
     def stat(self, chain: Sequence[str], path: bytes, follow: bool = True) -> Entry | None: ...

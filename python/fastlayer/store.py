@@ -55,6 +55,7 @@ __all__ = [
     "Entry",
     "ExportedBlob",
     "LayerInfo",
+    "LeftOut",
     "Lowers",
     "MountNamespace",
     "PlainTree",
@@ -125,6 +126,24 @@ class Lowers(NamedTuple):
 
     directories: tuple[str, ...]
     data: tuple[str, ...]
+
+
+class LeftOut(NamedTuple):
+    """How many paths of a tree processes over it miss or see otherwise: see :meth:`Store.left_out`.
+
+    Parameters
+    ----------
+    devices:
+        Device nodes outside of ``/dev``.
+    owners:
+        Paths whose user or group does not exist here.
+    attributes:
+        Paths with extended attributes that cannot be set here.
+    """
+
+    devices: int
+    owners: int
+    attributes: int
 
 
 class Store:
@@ -436,6 +455,13 @@ class Store:
         """Merkle hash of the merged tree: names, types, modes, owners, link targets, devices,
         hardlink groups, xattrs and contents; no mtimes."""
         return self._core.tree_id(chain)
+
+    def left_out(self, chain: Sequence[str]) -> LeftOut:
+        """What of the tree an ordinary user cannot make for processes; nothing for root.
+
+        Layers keep it all.
+        """
+        return LeftOut(*self._core.left_out(chain))
 
     def copy_key(self, operation: CopyOperation) -> str:
         """Hash of everything the operation would copy; mtimes do not count."""

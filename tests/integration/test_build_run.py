@@ -56,6 +56,12 @@ def test_shell_and_exec_form(workshop: Workshop) -> None:
     assert workshop.stat(result, "/home/app/id")[2:] == (1000, 1001)
 
 
+def test_that_there_is_no_isolation_is_told_once(workshop: Workshop, way: str) -> None:
+    result = workshop.build("FROM busybox\nRUN true\nRUN :\n")
+    told = [text for text in result.warnings if "RUN has no isolation" in text]
+    assert [text.split(": ")[0] for text in told] == ["Dockerfile:2"] * (way == "chroot")
+
+
 def test_only_what_it_changed_is_in_the_layer(workshop: Workshop) -> None:
     result = workshop.build(
         "FROM busybox\nRUN cat /etc/resolv.conf /etc/hosts > /seen; rm /etc/group; ls /dev/pts\n"

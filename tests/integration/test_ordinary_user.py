@@ -56,7 +56,7 @@ def test_copies_need_nothing(user: OrdinaryUser) -> None:
     assert listing(user, "copied:/there") == ["-rw-r--r-- 7 8 file"]
 
 
-def test_run_makes_layers(user: OrdinaryUser) -> None:
+def test_run_makes_layers(user: OrdinaryUser, single: bool) -> None:
     code, output = build(
         user,
         "run",
@@ -64,6 +64,8 @@ def test_run_makes_layers(user: OrdinaryUser) -> None:
         "RUN ls /etc /home; test ! -e /etc/group; test ! -e /home/app",
     )
     assert code == 0, output
+    missed = "RUN misses what an ordinary user cannot make of its base: 1 owners of files;"
+    assert output.count(missed) == (1 if single else 0)
     assert listing(user, "run:/etc") == ["-rw-r--r-- 0 0 new", "-rw-r--r-- 0 0 passwd"]
     assert listing(user, "run:/home") == ["-rw-r--r-- 0 0 x"]
 

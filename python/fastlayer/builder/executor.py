@@ -141,6 +141,10 @@ class Executor:
             self._workplace.close()
         return self._results[self._plan.target]
 
+    def limits(self) -> list[tuple[str, int]]:
+        """What RUN does not have on this machine, and the line where it was first missed."""
+        return [(text, place.line) for text, place in self._workplace.limits]
+
     def _side_by_side(self, stages: list[PlannedStage]) -> None:
         threads = [
             threading.Thread(target=self._thread, args=(stage,), name=stage.name, daemon=True)

@@ -319,6 +319,8 @@ class _Build:
             except RunFailedError as error:
                 error.output = self._reporter.tail
                 raise
+            finally:
+                self._warnings += executor.limits()
             return self._final(plan, stage, cache)
 
     def _final(self, plan: Plan, stage: StageResult, cache: StepCache) -> StageResult:

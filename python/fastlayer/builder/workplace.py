@@ -16,11 +16,18 @@ from fastlayer.builder.remote_files import RemoteFiles
 from fastlayer.builder.scope import CACHE_NAMESPACE_ARGUMENT
 from fastlayer.cache.keys import KeyParts
 from fastlayer.errors import BuildError, ContainerError, PathNotFoundError
-from fastlayer.store import CopySource, LayerInfo, Store
+from fastlayer.store import CopySource, LayerInfo, LeftOut, Store
 from fastlayer.value import Value
 
 if TYPE_CHECKING:
     from fastlayer.container.step import StepRunner
+
+
+NO_ISOLATION = (
+    "RUN has no isolation: namespaces are refused here, so its processes see this machine's own, "
+    "its network and its host name"
+)
+"""The warning where only the root directory is changed."""
 
 
 class Performed(Value, kw_only=False):
@@ -83,6 +90,21 @@ class Workplace:
         self._runner: StepRunner | None = None
         self._closed = False
         self._lock = threading.Lock()
+        self._looked = False
+        self.limits: list[tuple[str, Place]] = []
+        """What processes of RUN do not have here, and the first RUN that missed it."""
+
+    def look_for_limits(self, chain: tuple[str, ...], place: Place) -> None:
+        """Note what processes over the chain will miss; the first time only."""
+        with self._lock:
+            if self._looked:
+                return
+            self._looked = True
+        if not self.runner().is_isolated:
+            self.limits.append((NO_ISOLATION, place))
+        missing = _missing(self.store.left_out(chain)) if chain else ""
+        if missing:
+            self.limits.append((missing, place))
 
     def runner(self) -> StepRunner:
         """The one that runs processes; made when first asked for."""
@@ -170,3 +192,16 @@ class Workplace:
             return self.store.read(chain, path, limit=MAXIMUM_FILE_SIZE) if chain else b""
         except PathNotFoundError:
             return b""
+
+
+def _missing(left_out: LeftOut) -> str:
+    """What an ordinary user's processes do not see as the layers have it; empty where nothing."""
+    found = (
+        (left_out.devices, "device nodes"),
+        (left_out.owners, "owners of files"),
+        (left_out.attributes, "sets of extended attributes"),
+    )
+    shown = ", ".join(f"{count} {what}" for count, what in found if count)
+    if not shown:
+        return ""
+    return f"RUN misses what an ordinary user cannot make of its base: {shown}; layers keep it"

@@ -176,6 +176,11 @@ class StepRunner:
         return StepResult(code, workspace, directory)
 
     @property
+    def is_isolated(self) -> bool:
+        """Whether processes get namespaces of their own, and so are kept apart from the machine."""
+        return self._ready().driver.uses_namespaces
+
+    @property
     def moves_binds(self) -> bool:
         """Whether bind mounts are moved instead of mounted: see
         :class:`fastlayer.container.workspaces.Workspaces`.

@@ -420,6 +420,12 @@ impl Store {
         blocking::run(py, None, |_| self.0.tree_id(&chain)).map(|id| id.hex())
     }
 
+    fn left_out(&self, py: Python<'_>, chain: Vec<String>) -> PyResult<(u64, u64, u64)> {
+        let chain = chain_of(py, &chain)?;
+        let found = blocking::run(py, None, |_| self.0.left_out(&chain))?;
+        Ok((found.devices, found.owners, found.attributes))
+    }
+
     fn copy_key(&self, py: Python<'_>, operation: &CopyOperation) -> PyResult<String> {
         let work = |job: &Job| self.0.copy_key(&operation.0, &options(job));
         blocking::run(py, None, work).map(|id| id.hex())

@@ -74,14 +74,19 @@ impl Owners {
         Ok(())
     }
 
+    /// Whether a file may belong to them here.
+    pub(crate) fn have(&self, user: u32, group: u32) -> bool {
+        exists(&self.users, user) && exists(&self.groups, group)
+    }
+
     /// Whether this is the machine's own user namespace.
-    fn all(&self) -> bool {
+    pub(crate) fn all(&self) -> bool {
         let all = |ranges: &[Range]| ranges.iter().all(|range| range.count >= ALL);
         all(&self.users) && all(&self.groups)
     }
 
     /// Whether the root of this user namespace may give such an attribute to a file of its own.
-    fn can_set(&self, name: &[u8], value: &[u8]) -> bool {
+    pub(crate) fn can_set(&self, name: &[u8], value: &[u8]) -> bool {
         if name.starts_with(b"system.posix_acl_") {
             return value
                 .get(LIST_HEAD..)
@@ -143,6 +148,12 @@ mod tests {
         assert_eq!(choose(&many, 0, 65536), 0);
         assert_eq!(choose(&many, 0, 65537), 65537);
         assert_eq!(choose(&many, 5, 65537), 5);
+        let owners = Owners {
+            users: many,
+            groups: single,
+        };
+        assert!(owners.have(65_536, 0));
+        assert!(!owners.have(65_537, 0) && !owners.have(0, 1));
     }
 
     #[test]

@@ -167,6 +167,7 @@ def _perform(
     from fastlayer.container.step import DEFAULT_HOSTNAME, StepSpec
 
     runner, settings = workplace.runner(), workplace.run_settings
+    workplace.look_for_limits(chain, step.place)
     with MountSet(step, chain, workplace) as mounts:
         environment = dict(step.hidden_environment) | dict(step.environment) | mounts.environment
         specification = StepSpec(
