@@ -7,6 +7,7 @@ import io
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -299,6 +300,9 @@ class TestContexts:
                 result = workshop.command().text("build", "-q", *flags, url)
                 listed = workshop.command().text("ls", f"{result}:/x")
                 assert (".git" in listed.split()) == there
+            epoch = workshop.command().text("build", "-q", "--source-date-epoch=context", url)
+            created = workshop.command().text("inspect", "-f", "{{.Created}}", epoch)
+            assert datetime.fromisoformat(created).timestamp() == TIME
         done = workshop.command().run("build", f"{hub}#main:sub", check=False)
         assert "image docker.io/library/x:latest is not in the store" in done.stderr.decode()
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fastlayer.errors import BuildError, UsageError
+from fastlayer import build
+from fastlayer.errors import BuildError, DockerfileError, UsageError
 
 from tests.support.command import Command
 
@@ -91,8 +92,49 @@ def test_an_argument_sets_it_and_the_dockerfile_sees_it(workshop: Workshop) -> N
     assert workshop.read(result, "/seen") == b"1500000000\n"
     assert workshop.config(result)["created"] == TIME
     assert result.warnings == ()
-    with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH=context is not a number of seconds"):
-        workshop.build(text, build_args={"SOURCE_DATE_EPOCH": "context"})
+    with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH=soon is not a number of seconds"):
+        workshop.build(text, build_args={"SOURCE_DATE_EPOCH": "soon"})
+
+
+def test_the_dockerfile_sets_it_before_the_first_stage(workshop: Workshop) -> None:
+    text = f"ARG SOURCE_DATE_EPOCH={EPOCH}\nFROM busybox\nARG SOURCE_DATE_EPOCH\n"
+    text += "RUN echo $SOURCE_DATE_EPOCH > /seen\n"
+    result = workshop.build(text)
+    assert workshop.config(result)["created"] == TIME
+    assert workshop.read(result, "/seen") == b"1500000000\n"
+    other = workshop.build(text, build_args={"SOURCE_DATE_EPOCH": "5"})
+    assert workshop.config(other)["created"] == "1970-01-01T00:00:05Z"
+    with pytest.raises(DockerfileError, match="ARG SOURCE_DATE_EPOCH=base is not a number") as told:
+        workshop.build("ARG SOURCE_DATE_EPOCH=base\nFROM busybox AS base\n")
+    assert told.value.line == 1
+
+
+@pytest.mark.parametrize("place", ["argument", "Dockerfile"])
+def test_the_context_sets_it_where_it_has_a_time(
+    workshop: Workshop, tmp_path: Path, place: str
+) -> None:
+    """Of an archive that is the time of its newest file; of a directory there is none."""
+    head = "" if place == "argument" else "ARG SOURCE_DATE_EPOCH=context\n"
+    given = {} if head else {"SOURCE_DATE_EPOCH": "context"}
+    text = f"{head}FROM busybox\nARG SOURCE_DATE_EPOCH\nCOPY . /\n"
+    text += "RUN echo $SOURCE_DATE_EPOCH > /seen\n"
+    workshop.write({"old": "old", "new": "new"})
+    os.utime(workshop.context / "old", (EPOCH - 5, EPOCH - 5))
+    os.utime(workshop.context / "new", (EPOCH, EPOCH))
+    archive = tmp_path / "context.tar"
+    with tarfile.open(archive, "w") as file:
+        file.add(workshop.context / "old", "old")
+        file.add(workshop.context / "new", "new")
+    with archive.open("rb") as stream:
+        result = build(stream, store=workshop.store, dockerfile=text.encode(), build_args=given)
+    assert workshop.config(result)["created"] == TIME
+    assert workshop.read(result, "/seen") == b"1500000000\n"
+    local = workshop.build(text, build_args=given)
+    assert workshop.read(local, "/seen") == b"\n"
+    assert workshop.config(local)["created"] > "2026"
+    assert [told.partition(": ")[2] for told in local.warnings] == [
+        "SOURCE_DATE_EPOCH=context has no effect: the context has no time of its own"
+    ]
 
 
 def test_the_variable_and_the_flag_of_the_command(workshop: Workshop) -> None:
@@ -102,6 +144,10 @@ def test_the_variable_and_the_flag_of_the_command(workshop: Workshop) -> None:
     flag = command.text("build", "-q", "--source-date-epoch=5", workshop.context)
     argument = command.text("build", "-q", "--build-arg=SOURCE_DATE_EPOCH=5", workshop.context)
     assert flag == argument != early
+    with pytest.raises(AssertionError, match="--source-date-epoch=soon is not a number"):
+        command.text("build", "-q", "--source-date-epoch=soon", workshop.context)
+    context = command.text("build", "-q", "--source-date-epoch=context", workshop.context)
+    assert context not in {flag, early}
     assert workshop.command().text("inspect", "-f", "{{.Created}}", early) == TIME
 
 

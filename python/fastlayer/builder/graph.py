@@ -196,6 +196,8 @@ class Plan(Value):
     target: int
     warnings: tuple[tuple[str, int], ...] = ()
     """Text and line (0: none)."""
+    epoch: int | None = None
+    """Seconds since 1970; no time of the image's own is later."""
 
     def order(self) -> list[PlannedStage]:
         """The stages so that each comes after those it needs."""

@@ -20,13 +20,13 @@ from fastlayer.builder.graph import BaseImage, Plan
 from fastlayer.builder.history import image_config
 from fastlayer.builder.options import NETWORKS, BuildOptions, RunSettings, Secret
 from fastlayer.builder.output import Output, parse_output
-from fastlayer.builder.own_layers import clamped, parse_epoch, squashed
+from fastlayer.builder.own_layers import CONTEXT_EPOCH, clamped, parse_epoch, squashed
 from fastlayer.builder.places import ContextPlace, find_context, find_dockerfile, is_remote
 from fastlayer.builder.plan import make_plan
 from fastlayer.builder.remote_files import RemoteFiles
 from fastlayer.builder.reporter import Reporter
 from fastlayer.builder.result import BuildResult, CheckReport, StageResult
-from fastlayer.builder.scope import HOSTNAME_ARGUMENT, KEEP_GIT_ARGUMENT
+from fastlayer.builder.scope import EPOCH_ARGUMENT, HOSTNAME_ARGUMENT, KEEP_GIT_ARGUMENT
 from fastlayer.cache.index import CACHE_FILE, CacheIndex
 from fastlayer.cache.policy import StepCache, cache_budget
 from fastlayer.dockerfile import Dockerfile, parse
@@ -48,9 +48,6 @@ from fastlayer.store import Store
 
 if TYPE_CHECKING:
     from fastlayer.progress.events import Renderer
-
-EPOCH_ARGUMENT = "SOURCE_DATE_EPOCH"
-"""The build argument that clamps times."""
 
 
 class BuildArguments(TypedDict, total=False):
@@ -87,9 +84,9 @@ class BuildArguments(TypedDict, total=False):
     """Other forms of the result: texts as for ``--output``, or values."""
     gc: bool
     """Whether the cache is brought back to its budget afterwards; it is by default."""
-    source_date_epoch: int | None
-    """Seconds since 1970: no time of the image's own is later. The build argument
-    ``SOURCE_DATE_EPOCH`` does the same."""
+    source_date_epoch: int | str | None
+    """Seconds since 1970: no time of the image's own is later. ``context`` is the time of a context
+    that is a repository or an archive. The build argument ``SOURCE_DATE_EPOCH`` does the same."""
     squash: bool
     """Make one layer of all that the build adds to its base."""
     no_cache_filter: Sequence[str]
@@ -258,7 +255,7 @@ class _Build:
         shown.status("transferring dockerfile:", len(self._text.data))
         try:
             dockerfile = self.parsed()
-            plan = make_plan(dockerfile, self._options, self._base_image)
+            plan = make_plan(dockerfile, self._options, self._base_image, self._place.time)
             checked = check_build(dockerfile, self._options, self._catalog, self._context)
         except BaseException as error:
             shown.failed(str(error))
@@ -325,10 +322,9 @@ class _Build:
 
     def _final(self, plan: Plan, stage: StageResult, cache: StepCache) -> StageResult:
         """The stage with its own layers as they were asked for."""
-        epoch = self._options.source_date_epoch
         if self._options.squash:
             stage = squashed(plan, stage, self._store)
-        return stage if epoch is None else clamped(plan, stage, epoch, cache)
+        return stage if plan.epoch is None else clamped(plan, stage, plan.epoch, cache)
 
     def finish(
         self,
@@ -451,11 +447,11 @@ def _options(arguments: BuildArguments) -> BuildOptions:
     tags = arguments.get("tags", ())
     platform = arguments.get("platform")
     build_args = dict(arguments.get("build_args", {}))
-    epoch = arguments.get("source_date_epoch")
-    if epoch is not None:
-        build_args[EPOCH_ARGUMENT] = str(epoch)
-    if build_args.get(EPOCH_ARGUMENT):
-        epoch = parse_epoch(build_args[EPOCH_ARGUMENT])
+    given = arguments.get("source_date_epoch")
+    if given is not None:
+        build_args[EPOCH_ARGUMENT] = str(given)
+    if build_args.get(EPOCH_ARGUMENT, CONTEXT_EPOCH) not in {"", CONTEXT_EPOCH}:
+        parse_epoch(build_args[EPOCH_ARGUMENT])
     secrets, run = arguments.get("secrets", {}), arguments.get("run", RunSettings())
     return BuildOptions(
         tags=(tags,) if isinstance(tags, str) else tuple(tags),
@@ -472,7 +468,6 @@ def _options(arguments: BuildArguments) -> BuildOptions:
         run=run.replace(hostname=build_args[HOSTNAME_ARGUMENT])
         if build_args.get(HOSTNAME_ARGUMENT)
         else run,
-        source_date_epoch=epoch,
         squash=arguments.get("squash", False),
         no_cache_stages=frozenset(name.lower() for name in arguments.get("no_cache_filter", ())),
         contexts=dict(arguments.get("contexts", {})),

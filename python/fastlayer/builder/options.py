@@ -69,8 +69,6 @@ class BuildOptions(Value):
     allowed: frozenset[str] = frozenset()
     """Entitlements: ``security.insecure``."""
     run: RunSettings = RunSettings()
-    source_date_epoch: int | None = None
-    """Seconds since 1970; no time of the image's own is later."""
     squash: bool = False
     """Make one layer of all that the build adds to its base."""
     no_cache_stages: frozenset[str] = frozenset()

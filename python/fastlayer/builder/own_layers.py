@@ -19,6 +19,10 @@ LAST_EPOCH = 253_402_300_799
 """The last second of the year 9999: later ones cannot be written into a config."""
 
 
+CONTEXT_EPOCH = "context"
+"""Stands for the time of the context."""
+
+
 def parse_epoch(text: str, name: str = "SOURCE_DATE_EPOCH") -> int:
     """Read a number of seconds since 1970; ``name`` is what an error calls it.
 
@@ -30,7 +34,7 @@ def parse_epoch(text: str, name: str = "SOURCE_DATE_EPOCH") -> int:
     if not (text.isascii() and text.isdigit()) or int(text) > LAST_EPOCH:
         raise UsageError(
             f"{name}={text} is not a number of seconds since 1970",
-            hint="as printed by: git log -1 --pretty=%ct",
+            hint="as printed by git log -1 --pretty=%ct; or context, for the context's own time",
         )
     return int(text)
 

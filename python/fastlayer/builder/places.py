@@ -38,6 +38,17 @@ class ContextPlace(Value, kw_only=False):
     """The Dockerfile that was given in its place."""
     is_foreign: bool = False
     """Whether it is no directory of the user's: then a Dockerfile's path is one inside of it."""
+    modified: int = 0
+    """The time that its server gives it, in seconds since 1970; 0 where there is none."""
+
+    def time(self) -> int | None:
+        """Its time in seconds since 1970: a repository's commit's, a server's, else that of the
+        newest file of an archive. ``None`` for a directory of the user's, which has none.
+        """
+        if self.modified or not self.is_foreign:
+            return self.modified or None
+        # The files of a repository all have the commit's time.
+        return _newest(self.root) if self.root is not None else None
 
 
 def find_context(
@@ -132,8 +143,9 @@ def _named(
         tell(f"[internal] load git source {text}")
         return ContextPlace(str(remote.tree(git, keep_git=keep_git)), text, is_foreign=True)
     tell(f"[internal] load remote build context {text}")
-    path = remote.content(text, remote.web_file(text))
-    return _archive_or_dockerfile(path, text, remote)
+    file = remote.web_file(text)
+    path = remote.content(text, file)
+    return _archive_or_dockerfile(path, text, remote).replace(modified=file.mtime)
 
 
 def is_remote(text: str) -> bool:
@@ -164,6 +176,16 @@ def _archive_or_dockerfile(path: Path, name: str, remote: RemoteFiles) -> Contex
     if not data.strip():
         raise ContextError(f"{name}: there is neither an archive nor a Dockerfile: it is empty")
     return ContextPlace(None, name, DockerfileText("Dockerfile", data, None), is_foreign=True)
+
+
+def _newest(root: str) -> int | None:
+    """The newest time below a directory; ``None`` where it is empty."""
+    times = [
+        os.lstat(os.path.join(folder, name)).st_mtime_ns
+        for folder, directories, files in os.walk(root)
+        for name in (*directories, *files)
+    ]
+    return max(times) // 10**9 if times else None
 
 
 def _is_archive(head: bytes) -> bool:

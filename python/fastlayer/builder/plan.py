@@ -23,7 +23,13 @@ from fastlayer.builder.graph import (
     Step,
 )
 from fastlayer.builder.options import BuildOptions, plain_name
-from fastlayer.builder.scope import GlobalScope, StageScope, platform_arguments
+from fastlayer.builder.own_layers import CONTEXT_EPOCH, parse_epoch
+from fastlayer.builder.scope import (
+    EPOCH_ARGUMENT,
+    GlobalScope,
+    StageScope,
+    platform_arguments,
+)
 from fastlayer.builder.state import StageState, unsupported
 from fastlayer.builder.steps import config_step, file_step, run_step, workdir_step
 from fastlayer.dockerfile import (
@@ -40,7 +46,7 @@ from fastlayer.dockerfile import (
     parse_trigger,
     suggest,
 )
-from fastlayer.errors import BuildError, DockerfileError, ImageNotFoundError
+from fastlayer.errors import BuildError, DockerfileError, ImageNotFoundError, UsageError
 from fastlayer.oci import mutate
 from fastlayer.oci.config import RuntimeConfig, empty_config
 from fastlayer.oci.platform import Platform, host_platform, parse_platform
@@ -58,7 +64,12 @@ FindImage = Callable[[str, Platform], BaseImage]
 """Finds an image of the store by its name; raises ImageNotFoundError."""
 
 
-def make_plan(dockerfile: Dockerfile, options: BuildOptions, find_image: FindImage) -> Plan:
+def make_plan(
+    dockerfile: Dockerfile,
+    options: BuildOptions,
+    find_image: FindImage,
+    context_time: Callable[[], int | None] = lambda: None,
+) -> Plan:
     """Plan a build.
 
     Parameters
@@ -69,6 +80,8 @@ def make_plan(dockerfile: Dockerfile, options: BuildOptions, find_image: FindIma
         The build's settings.
     find_image:
         Finds base images.
+    context_time:
+        The context's own time in seconds since 1970; ``None`` where it has none.
 
     Raises
     ------
@@ -77,12 +90,16 @@ def make_plan(dockerfile: Dockerfile, options: BuildOptions, find_image: FindIma
     BuildError
         The target stage does not exist.
     """
-    return _Planner(dockerfile, options, find_image).plan()
+    return _Planner(dockerfile, options, find_image, context_time).plan()
 
 
 class _Planner:
     def __init__(
-        self, dockerfile: Dockerfile, options: BuildOptions, find_image: FindImage
+        self,
+        dockerfile: Dockerfile,
+        options: BuildOptions,
+        find_image: FindImage,
+        context_time: Callable[[], int | None],
     ) -> None:
         self._dockerfile = dockerfile
         self._options = options
@@ -96,6 +113,8 @@ class _Planner:
         self._globals = GlobalScope(
             dockerfile.arguments, options.build_args, platform, self._expand_argument
         )
+        self._warnings: list[tuple[str, int]] = []
+        self._epoch = self._find_epoch(context_time)
 
     def plan(self) -> Plan:
         target = self._target()
@@ -106,17 +125,44 @@ class _Planner:
             section = mutate.add_labels(stage.runtime, self._options.labels.items())
             labelled = mutate.with_runtime(stage.config, section)
             self._stages[target] = stage.replace(config=labelled)
-        warnings: list[tuple[str, int]] = []
         unused = self._globals.unused()
         if unused:
             names = ", ".join(unused)
-            warnings.append((f"build arguments that no ARG of the target declares: {names}", 0))
+            text = f"build arguments that no ARG of the target declares: {names}"
+            self._warnings.append((text, 0))
         return Plan(
             file=self._dockerfile.file,
             stages=dict(sorted(self._stages.items())),
             target=target,
-            warnings=tuple(warnings),
+            warnings=tuple(self._warnings),
+            epoch=self._epoch,
         )
+
+    def _find_epoch(self, context_time: Callable[[], int | None]) -> int | None:
+        """The time that ``SOURCE_DATE_EPOCH`` gives as a build argument or as a global ARG."""
+        scope = self._globals
+        text = scope.given.get(EPOCH_ARGUMENT) or scope.variables.get(EPOCH_ARGUMENT)
+        if not text:
+            return None
+        if text == CONTEXT_EPOCH:
+            time = context_time()
+            scope.settle(EPOCH_ARGUMENT, None if time is None else str(time))
+            if time is None:
+                reason = "the context has no time of its own"
+                self._warnings.append((f"{EPOCH_ARGUMENT}=context has no effect: {reason}", 0))
+            return time
+        try:
+            return parse_epoch(text)
+        except UsageError as error:
+            lines = [
+                one.span.first
+                for one in self._dockerfile.arguments
+                if any(argument.key == EPOCH_ARGUMENT for argument in one.arguments)
+            ]
+            line = lines[-1] if lines else 0
+            raise DockerfileError(
+                f"ARG {error.message}", hint=error.hint, file=self._dockerfile.file, line=line
+            ) from error
 
     def _target(self) -> int:
         stages, wanted = self._dockerfile.stages, self._options.target

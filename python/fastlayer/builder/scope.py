@@ -18,6 +18,8 @@ PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"
 PROXIES = frozenset({*PROXY_NAMES, *(name.lower() for name in PROXY_NAMES)})
 """Build arguments that need no ARG."""
 
+EPOCH_ARGUMENT = "SOURCE_DATE_EPOCH"
+"""The time that nothing in the image is later than."""
 KEEP_GIT_ARGUMENT = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
 """Whether a context that is a repository keeps its ``.git``."""
 CACHE_NAMESPACE_ARGUMENT = "BUILDKIT_CACHE_MOUNT_NS"
@@ -27,7 +29,7 @@ HOSTNAME_ARGUMENT = "BUILDKIT_SANDBOX_HOSTNAME"
 
 SETTINGS = frozenset(
     {
-        "SOURCE_DATE_EPOCH",
+        EPOCH_ARGUMENT,
         "BUILDKIT_DOCKERFILE_CHECK",
         KEEP_GIT_ARGUMENT,
         CACHE_NAMESPACE_ARGUMENT,
@@ -87,6 +89,14 @@ class GlobalScope:
                     self.variables[argument.key] = given[argument.key]
                 elif argument.default is not None:
                     self.variables[argument.key] = argument.default
+
+    def settle(self, name: str, value: str | None) -> None:
+        """Give a global ARG another value; ``None`` takes it away."""
+        for values in (self.given, self.variables):
+            if name in values:
+                del values[name]
+                if value is not None:
+                    values[name] = value
 
     def value(self, name: str) -> str | None:
         """What an ARG without a default gets in a stage."""

@@ -92,10 +92,11 @@ def _arguments(given: BuildFlags) -> BuildArguments:
     }
     epoch = given.source_date_epoch or os.environ.get("SOURCE_DATE_EPOCH")
     if epoch and (given.source_date_epoch or "SOURCE_DATE_EPOCH" not in arguments["build_args"]):
-        from fastlayer.builder.own_layers import parse_epoch
+        from fastlayer.builder.own_layers import CONTEXT_EPOCH, parse_epoch
 
         name = "--source-date-epoch" if given.source_date_epoch else "SOURCE_DATE_EPOCH"
-        arguments["source_date_epoch"] = parse_epoch(epoch, name)
+        is_context = epoch == CONTEXT_EPOCH
+        arguments["source_date_epoch"] = epoch if is_context else parse_epoch(epoch, name)
     if given.hosts or given.shm_size or given.ulimits:
         arguments["run"] = _run_settings(given)
     return arguments

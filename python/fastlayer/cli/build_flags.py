@@ -128,7 +128,7 @@ _OPTIONS = (
     _several("-o --output", "outputs", "SPEC", "Other outputs."),
     click.option("--squash", is_flag=True, help="Make one layer of all that is built."),
     click.option(
-        "--source-date-epoch", metavar="SECONDS", help="No time in the image is later than this."
+        "--source-date-epoch", metavar="SECONDS|context", help="No time in the image is later."
     ),
     click.option("--iidfile", metavar="FILE", help="Write the image's id to a file."),
     click.option("--metadata-file", metavar="FILE", help="Write what was made to a file, as JSON."),
