@@ -15,6 +15,9 @@ def serve_sandbox(socket: int) -> None:
 def remove_tree(path: str) -> None:
     """Removes a file, or a directory with all that is in it; nothing there is no error."""
 
+def disk_usage(path: str) -> int:
+    """Bytes of disk that removing a file, or a directory with all that is in it, gives back."""
+
 def enter_user_namespace() -> None:
     """Move this process, which must have one thread, into a new user namespace without maps.
 
@@ -83,7 +86,8 @@ class Usage:
     total: int
     unused: int  # contents, layers and blobs that no group needs
     places: dict[str, int]  # by the store's directories
-    groups: builtins.list[tuple[int, int, int]]  # unique, shared, not needed by a group before
+    # unique, shared, not needed by a group before, and the part of the first two left by exports
+    groups: builtins.list[tuple[int, int, int, int]]
 
 @final
 class Lease:

@@ -66,6 +66,7 @@ __all__ = [
     "build_info",
     "default_root",
     "discard_tree",
+    "disk_usage",
     "enter_user_namespace",
     "remove_tree",
 ]
@@ -100,6 +101,19 @@ def remove_tree(path: str | os.PathLike[str]) -> None:
         Something in it cannot be removed.
     """
     _core.remove_tree(os.path.abspath(path))
+
+
+def disk_usage(path: str | os.PathLike[str]) -> int:
+    """Bytes of disk that removing a file, or a directory with everything in it, gives back.
+
+    Those of each file whose names are all there; nothing there is 0.
+
+    Raises
+    ------
+    StoreIOError
+        It cannot be read.
+    """
+    return _core.disk_usage(os.path.abspath(path))
 
 
 def discard_tree(path: str | os.PathLike[str]) -> None:
@@ -578,7 +592,8 @@ class Store:
         """The disk that the store uses, as ``du`` counts it.
 
         Each group has digests of layers and documents; for each the result has the bytes that it
-        alone needs, those it shares with other groups, and those no group before it needs.
+        alone needs, those it shares with other groups, those no group before it needs, and the part
+        of the first two that saves left and can do without.
         """
         return self._core.usage(groups)
 

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from fastlayer.builder.cache_choice import CacheFilter
 from fastlayer.builder.storage import Storage
 from fastlayer.errors import RunFailedError
 from fastlayer.image.failed_steps import KEPT, FailedSteps
@@ -68,9 +69,9 @@ def test_collection_keeps_it_until_the_cache_goes(workshop: Workshop) -> None:
     workshop.build("FROM busybox\nRUN true\n")
     error = fail(workshop, FAILING)
     storage = Storage(workshop.store)
-    storage.prune(steps=storage.records()[:1])
+    storage.prune(cache=storage.choose(CacheFilter(keys=[storage.records()[0].key])))
     assert FailedSteps(workshop.store).find(error.failed_id) is not None
-    storage.prune(steps=storage.records())
+    storage.prune(cache=storage.choose())
     assert FailedSteps(workshop.store).find(error.failed_id) is None
     assert workshop.store.fsck() == []
 

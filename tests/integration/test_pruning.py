@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from fastlayer import Store
+from fastlayer.builder.cache_choice import CacheFilter
 from fastlayer.builder.disk_usage import measure
 from fastlayer.builder.storage import Storage
 from fastlayer.cache.policy import BUDGET_VARIABLE
@@ -92,11 +93,11 @@ def test_builder_prune_frees_what_it_foretells(workshop: Workshop) -> None:
     command = workshop.command()
     command.run("rmi", "one", "two")
     foretold = Storage(workshop.store)
-    steps = foretold.old_steps()
-    expected = foretold.prune(steps=steps, dry_run=True)
-    assert len(steps) == 3
+    chosen = foretold.choose()
+    expected = foretold.prune(cache=chosen, dry_run=True)
+    assert len(chosen.contents.steps) == 3
     before = du(workshop.store)
-    pruned = foretold.prune(steps=steps)
+    pruned = foretold.prune(cache=chosen)
     assert before - du(workshop.store) == pytest.approx(pruned.freed, abs=32 * 1024)
     assert pruned.freed == expected.freed
     assert set(pruned.layers) == set(expected.layers)
@@ -111,16 +112,15 @@ def test_keep_storage_keeps_what_was_used_last(
     workshop.command().run("rmi", "one", "two")
     storage = Storage(workshop.store)
     storage.prune()
-    assert [record.description for record in storage.old_steps(keep_bytes=2 * SIZE + 100_000)] == [
-        "COPY one /one"
-    ]
+    chosen = storage.choose(keep_bytes=2 * SIZE + 100_000, everything=False).contents
+    assert [record.description for record in chosen.steps] == ["COPY one /one"]
     text = workshop.command().text("builder", "prune", "-f", "--keep-storage", "900k")
     assert "Deleted build cache objects:" in text
     assert {record.description for record in storage.records()} == {
         "COPY shared /s",
         "COPY two /two",
     }
-    assert storage.old_steps(unused_since=0) == []
+    assert not storage.choose(CacheFilter(unused_since=0))
     text = workshop.command().text("builder", "prune", "-f", "--filter", "until=1h")
     assert text == "Total reclaimed space: 0B"
 
@@ -134,11 +134,11 @@ def test_prune_gives_back_what_exports_left(workshop: Workshop, tmp_path: Path) 
     assert [path for path in frames.rglob("*") if path.is_file()]
     command.run("save", "--compression", "zstd", "-o", second, "one")
     assert first.read_bytes() == second.read_bytes()
-    steps = Storage(workshop.store).old_steps()
-    expected = Storage(workshop.store).prune(steps=steps, dry_run=True).freed
+    chosen = Storage(workshop.store).choose()
+    expected = Storage(workshop.store).prune(cache=chosen, dry_run=True).freed
     assert expected > SIZE  # frames are not shared with anything
     before = du(workshop.store)
-    assert Storage(workshop.store).prune(steps=steps).freed == expected
+    assert Storage(workshop.store).prune(cache=chosen).freed == expected
     assert before - du(workshop.store) == pytest.approx(expected, abs=32 * 1024)
     assert not [path for path in frames.rglob("*") if path.is_file()]
     command.run("save", "--compression", "zstd", "-o", second, "one")

@@ -12,6 +12,7 @@ import os
 import threading
 from pathlib import Path
 
+from fastlayer.cache.kept_files import CONTEXTS, note_use
 from fastlayer.dockerfile import parse_ignore
 from fastlayer.errors import ContextError
 from fastlayer.store import Context
@@ -66,6 +67,7 @@ class BuildContext:
                     self._temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
                 root = self.root if self.root is not None else str(self._temporary)
                 if self._cache is not None:
+                    note_use(self._cache)
                     self._cache.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 cache = None if self._cache is None else str(self._cache)
                 self._files = Context(root, self.patterns, cache)
@@ -160,7 +162,7 @@ def open_context(
     return BuildContext(
         root,
         read_patterns(root, dockerfile),
-        store_root / "cache" / "contexts" / name if keep else None,
+        store_root / CONTEXTS / name if keep else None,
         store_root / "staging",
     )
 

@@ -7,30 +7,41 @@ kind alone, *shared* ones by several.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
-from fastlayer.builder.storage import Storage, disk_usage
-from fastlayer.cache.index import StepRecord
+from fastlayer.builder.cache_choice import MOUNT, STEP, CacheContents, CacheFilter
+from fastlayer.builder.storage import Storage
 from fastlayer.container.registry import Container
+from fastlayer.image.failed_steps import FailedSteps
 from fastlayer.image.image import Image
+from fastlayer.store import Usage, disk_usage
 from fastlayer.value import Value
+
+_WORDS = {"source.local": "what is known of a context's files", "source.http": "a server's answer"}
 
 
 class ImageUsage(Value, kw_only=False):
-    """The disk of an image; ``containers`` is how many need it."""
+    """The disk of an image; ``containers`` is how many need it, ``reclaimable`` what is given back
+    when this image alone is removed, everything else staying."""
 
     image: Image
     unique: int
     shared: int
+    reclaimable: int
     containers: int
 
 
 class LayerUsage(Value, kw_only=False):
-    """The disk of a layer; ``size`` is that of its tar, ``images`` how many need it."""
+    """The disk of a layer; ``size`` is that of its tar, ``images`` how many need it.
+
+    ``reclaimable`` is what is given back with it: nothing as long as an image or a container needs
+    it."""
 
     diff_id: str
     size: int
     unique: int
     shared: int
+    reclaimable: int
     images: int
 
 
@@ -40,6 +51,16 @@ class ContainerUsage(Value, kw_only=False):
     container: Container
     running: bool
     size: int
+
+
+class CacheLine(Value, kw_only=False):
+    """One thing in the build cache, to be listed; ``size`` is bytes of disk."""
+
+    key: str
+    kind: str
+    size: int
+    used: float
+    description: str
 
 
 class Share(Value, kw_only=False):
@@ -52,17 +73,19 @@ class Share(Value, kw_only=False):
 
 
 class DiskUsage(Value, kw_only=False):
-    """All of it. ``layers_plain`` is what the layers of all images were as plain tars, each image
-    on its own; ``layers_stored`` what they are on disk."""
+    """All of it; ``places`` has the total by the directories of the store. ``layers_plain`` is what
+    the layers of all images were as plain tars, each image on its own; ``layers_stored`` what they
+    are on disk."""
 
     total: int
+    places: Mapping[str, int]
     unreferenced: int
     layers_plain: int
     layers_stored: int
     images: tuple[ImageUsage, ...]
     layers: tuple[LayerUsage, ...]
     containers: tuple[ContainerUsage, ...]
-    steps: tuple[StepRecord, ...]
+    cache_lines: tuple[CacheLine, ...]
     image_share: Share
     container_share: Share
     cache_share: Share
@@ -82,66 +105,115 @@ def measure(storage: Storage) -> DiskUsage:
         A layer or image is damaged.
     """
     images = storage.catalog.list()
-    records = storage.records()
     containers = tuple(
         ContainerUsage(container, container.is_running(), disk_usage(container.directory))
         for container in storage.containers.all()
     )
     users = Counter(usage.container.config.image_id for usage in containers)
     garbage = storage.reclaimable().freed
-    image_usage, stored = _images(storage, images, users)
+    image_usage, stored = _images(storage, images, containers)
     idle = {image.id for image in images if not users[image.id]}
-    keys = {record.key for record in records}
-    cache_size = storage.store.usage([[record.diff_id for record in records]])
+    cache = storage.cache_contents()
+    whole = storage.store.usage([[record.diff_id for record in cache.steps]])
     return DiskUsage(
-        total=cache_size.total,
+        total=whole.total,
+        places=whole.places,
         unreferenced=garbage,
         layers_plain=sum(_plain(storage, diff_id) for image in images for diff_id in image.chain),
         layers_stored=stored,
         images=image_usage,
-        layers=_layers(storage, images),
+        layers=_layers(storage, images, containers),
         containers=containers,
-        steps=tuple(records),
+        cache_lines=cache_lines(storage)[0],
         image_share=Share(
             len(images),
             len(images) - len(idle),
-            stored,
-            storage.reclaimable(without_images=idle).freed - garbage,
+            sum(storage.catalog.record_usage({image.id}) for image in images) + stored,
+            storage.prune(images=lambda image: True, dry_run=True).freed - garbage,
         ),
         container_share=Share(
             len(containers),
             sum(usage.running for usage in containers),
             sum(usage.size for usage in containers),
-            sum(usage.size for usage in containers if not usage.running),
+            storage.prune(containers=lambda container: True, dry_run=True).freed - garbage,
         ),
-        cache_share=Share(
-            len(records),
-            0,
-            sum(cache_size.groups[0][:2]),
-            storage.reclaimable(without_steps=keys).freed - garbage,
-        ),
+        cache_share=_cache_share(storage, cache, whole, garbage),
+    )
+
+
+def cache_lines(
+    storage: Storage, wanted: CacheFilter | None = None
+) -> tuple[tuple[CacheLine, ...], int]:
+    """What is in the build cache, the last used first, and the bytes of disk of all together.
+
+    A step's size is that of its layer, which images and other steps may need as well; the sum
+    counts each byte once.
+    """
+    contents = (wanted or CacheFilter()).apply(storage.cache_contents())
+    groups = storage.store.usage([[record.diff_id] for record in contents.steps]).groups
+    lines = [
+        CacheLine(record.key, STEP, unique + shared, record.used, record.description)
+        for record, (unique, shared, *_) in zip(contents.steps, groups, strict=True)
+    ]
+    for mount in contents.mounts:
+        state = ", in use" if mount.in_use else ""
+        text = f"cache mount {mount.identity}{state}"
+        lines.append(CacheLine(mount.key, MOUNT, mount.size, mount.used, text))
+    for file in contents.files:
+        lines.append(CacheLine(file.key, file.kind, file.size, file.used, _WORDS[file.kind]))
+    total = sum(one[2] for one in groups) + contents.own_size
+    return tuple(sorted(lines, key=lambda line: -line.used)), total
+
+
+def _cache_share(storage: Storage, cache: CacheContents, whole: Usage, garbage: int) -> Share:
+    """The layers of the steps, and all that lies in the store's directory of caches."""
+    unique, shared, _, exports = whole.groups[0]
+    return Share(
+        total=len(cache.steps) + len(cache.mounts) + len(cache.files),
+        active=sum(mount.in_use for mount in cache.mounts),
+        size=unique + shared - exports + whole.places.get("cache", 0),
+        reclaimable=storage.prune(cache=storage.choose(), dry_run=True).freed - garbage,
     )
 
 
 def _images(
-    storage: Storage, images: tuple[Image, ...], users: Counter[str]
+    storage: Storage, images: tuple[Image, ...], containers: Sequence[ContainerUsage]
 ) -> tuple[tuple[ImageUsage, ...], int]:
     groups = [_digests(image) for image in images]
     found = storage.store.usage(groups).groups
-    usage = tuple(
-        ImageUsage(image, unique, shared, users[image.id])
-        for image, (unique, shared, _) in zip(images, found, strict=True)
-    )
-    return usage, sum(added for _, _, added in found)
+    # Whatever else keeps a layer from being given back, each a group of its own.
+    groups += [list(usage.container.chain()) for usage in containers]
+    groups += [[record.diff_id] for record in storage.records()]
+    groups.append(sorted(FailedSteps(storage.store).needed()))
+    alone = storage.store.usage(groups).groups
+    users = Counter(usage.container.config.image_id for usage in containers)
+    usage = []
+    for image, (unique, shared, *_), (reclaimable, *_) in zip(
+        images, found, alone[: len(images)], strict=True
+    ):
+        refs = storage.catalog.record_usage({image.id})
+        given_back = 0 if users[image.id] else reclaimable + refs
+        usage.append(ImageUsage(image, unique + refs, shared, given_back, users[image.id]))
+    return tuple(usage), sum(one[2] for one in found)
 
 
-def _layers(storage: Storage, images: tuple[Image, ...]) -> tuple[LayerUsage, ...]:
+def _layers(
+    storage: Storage, images: tuple[Image, ...], containers: Sequence[ContainerUsage]
+) -> tuple[LayerUsage, ...]:
     needed = Counter(diff_id for image in images for diff_id in set(image.chain))
+    held = {diff_id for usage in containers for diff_id in usage.container.chain()}
     layers = storage.store.layers()
     found = storage.store.usage([[diff_id] for diff_id in layers]).groups
     return tuple(
-        LayerUsage(diff_id, _plain(storage, diff_id), unique, shared, needed[diff_id])
-        for diff_id, (unique, shared, _) in zip(layers, found, strict=True)
+        LayerUsage(
+            diff_id,
+            _plain(storage, diff_id),
+            unique,
+            shared,
+            0 if needed[diff_id] or diff_id in held else unique,
+            needed[diff_id],
+        )
+        for diff_id, (unique, shared, *_) in zip(layers, found, strict=True)
     )
 
 

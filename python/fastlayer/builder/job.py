@@ -28,6 +28,7 @@ from fastlayer.builder.reporter import Reporter
 from fastlayer.builder.result import BuildResult, CheckReport, StageResult
 from fastlayer.builder.scope import EPOCH_ARGUMENT, HOSTNAME_ARGUMENT, KEEP_GIT_ARGUMENT
 from fastlayer.cache.index import CACHE_FILE, CacheIndex
+from fastlayer.cache.mounts import CacheMounts
 from fastlayer.cache.policy import StepCache, cache_budget
 from fastlayer.dockerfile import Dockerfile, parse
 from fastlayer.dockerfile.lint import check_data
@@ -364,7 +365,8 @@ class _Build:
             index = CacheIndex(self._store.root / CACHE_FILE)
             size = index.content_size()
             index.close()
-            # An upper bound that costs no look at the disk.
+            # An upper bound; only cache mounts that were used since are looked at.
+            size += CacheMounts(self._store.root).size()
             if size <= cache_budget(self._store.root):
                 return
             from fastlayer.builder.storage import Storage

@@ -17,15 +17,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from fastlayer.builder.transfer import Begin
+from fastlayer.cache.kept_files import ANSWERS, note_use
 from fastlayer.errors import CorruptError, DownloadError
 from fastlayer.store import Store
 
 if TYPE_CHECKING:
     from fastlayer.transport.git import Git, GitSource
     from fastlayer.transport.http import WebFile
-
-KNOWN = "cache/http"
-"""Where what servers said is kept, below the store's directory."""
 
 DEFAULT_AGENT = "default"
 """The id of the SSH agent that git uses."""
@@ -194,13 +192,16 @@ class RemoteFiles:
 
     def _known_path(self, url: str) -> Path:
         name = hashlib.blake2b(url.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
-        return self._store.root / KNOWN / name
+        return self._store.root / ANSWERS / name
 
     def _read_known(self, url: str) -> WebFile | None:
         from fastlayer.transport.http import WebFile
 
+        path = self._known_path(url)
         with contextlib.suppress(OSError, ValueError, TypeError):
-            return WebFile(**json.loads(self._known_path(url).read_text()))
+            known = WebFile(**json.loads(path.read_text()))
+            note_use(path)
+            return known
         return None
 
     def _write_known(self, url: str, file: WebFile) -> None:

@@ -7,11 +7,12 @@ no lease of a running command, is removed by collection. Knows nothing of how it
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Callable, Collection, Iterable
-from pathlib import Path
+from collections.abc import Callable, Collection, Sequence
 
+from fastlayer.builder.cache_choice import CacheChoice, CacheContents, CacheFilter, beyond
 from fastlayer.cache.index import CACHE_FILE, CacheIndex, StepRecord
+from fastlayer.cache.kept_files import KeptFile, KeptFiles
+from fastlayer.cache.mounts import CacheMountRecord, CacheMounts
 from fastlayer.cache.policy import cache_budget
 from fastlayer.container import lifecycle
 from fastlayer.container.registry import Container, ContainerRegistry
@@ -25,8 +26,8 @@ from fastlayer.image.catalog import ImageCatalog
 from fastlayer.image.failed_steps import FailedSteps
 from fastlayer.image.image import Image
 from fastlayer.image.removal import ImageUse
-from fastlayer.store import Collected, Store
-from fastlayer.value import Value
+from fastlayer.store import Collected, Store, disk_usage
+from fastlayer.value import Value, replace
 
 
 class Pruned(Value):
@@ -36,7 +37,7 @@ class Pruned(Value):
     containers: tuple[str, ...] = ()
     untagged: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
-    steps: tuple[StepRecord, ...] = ()
+    cache: CacheContents = CacheContents()
     layers: tuple[str, ...] = ()
     postponed: bool = False
     """Contents stay until the next pruning, since others were making layers all the time."""
@@ -49,6 +50,8 @@ class Storage:
         self.store = store
         self.catalog = ImageCatalog(store)
         self.containers = ContainerRegistry(store.root)
+        self._mounts = CacheMounts(store.root)
+        self._files = KeptFiles(store.root)
 
     def records(self) -> list[StepRecord]:
         """The records of the build cache, the last used first.
@@ -69,8 +72,12 @@ class Storage:
         without_images: Collection[str] = (),
         without_containers: Collection[str] = (),
         without_steps: Collection[str] = (),
+        failed_steps: bool = True,
     ) -> list[str]:
-        """Digests of all that must stay, were these images, containers and records gone."""
+        """Digests of all that must stay, were these images, containers and records gone.
+
+        ``failed_steps`` is whether the trees count that failed steps left.
+        """
         needed = set(self.catalog.needed(without=without_images))
         for container in self.containers.all():
             if container.identifier not in without_containers:
@@ -78,12 +85,32 @@ class Storage:
         needed.update(
             record.diff_id for record in self.records() if record.key not in without_steps
         )
-        needed.update(FailedSteps(self.store).needed())
+        if failed_steps:
+            needed.update(FailedSteps(self.store).needed())
         return sorted(needed)
 
-    def reclaimable(self, **without: Collection[str]) -> Collected:
-        """What collection would remove, were some roots gone; see :meth:`roots`."""
-        return self.store.collect(lambda: self.roots(**without), dry_run=True)
+    def reclaimable(
+        self,
+        *,
+        without_images: Collection[str] = (),
+        without_containers: Collection[str] = (),
+        without_steps: Collection[str] = (),
+        leftovers: bool = False,
+    ) -> Collected:
+        """What collection would remove, were some roots gone; see :meth:`roots`.
+
+        ``leftovers`` means what saves and failed steps left as well.
+        """
+        return self.store.collect(
+            lambda: self.roots(
+                without_images=without_images,
+                without_containers=without_containers,
+                without_steps=without_steps,
+                failed_steps=not leftovers,
+            ),
+            dry_run=True,
+            forget_exports=leftovers,
+        )
 
     def uses(self) -> list[ImageUse]:
         """The containers, as users of images."""
@@ -94,24 +121,62 @@ class Storage:
 
     # Pruning.
 
+    def cache_contents(self) -> CacheContents:
+        """What the build cache holds now."""
+        return CacheContents(
+            steps=tuple(self.records()),
+            mounts=tuple(self._mounts.records()),
+            files=tuple(self._files.records()),
+        )
+
+    def choose(
+        self,
+        wanted: CacheFilter | None = None,
+        *,
+        keep_bytes: int | None = None,
+        everything: bool = True,
+    ) -> CacheChoice:
+        """What of the build cache is to go; cache mounts in use are not.
+
+        Parameters
+        ----------
+        wanted:
+            What may go; all of it for ``None``.
+        keep_bytes:
+            Keep those last used, as long as their layers, apart from what images and containers
+            need, and their files have no more bytes on disk together.
+        everything:
+            Whether stat caches of contexts and servers' answers may go though no filter asks for
+            their types or keys.
+        """
+        contents = (wanted or CacheFilter()).apply(self.cache_contents())
+        if not everything and not (wanted and (wanted.types or wanted.keys)):
+            contents = replace(contents, files=())
+        if keep_bytes is not None:
+            contents = beyond(contents, self._added(contents.steps), keep_bytes)
+        idle = tuple(mount for mount in contents.mounts if not mount.in_use)
+        whole = wanted is None and len(contents.steps) == len(self.records())
+        if keep_bytes is not None and not contents.steps:
+            whole = False
+        return CacheChoice(replace(contents, mounts=idle), leftovers=whole)
+
     def prune(
         self,
         *,
         containers: Callable[[Container], bool] | None = None,
         images: Callable[[Image], bool] | None = None,
-        steps: Iterable[StepRecord] | None = None,
+        cache: CacheChoice | None = None,
         dry_run: bool = False,
     ) -> Pruned:
-        """Remove containers, images and records, and then all that nothing needs any more.
+        """Remove containers, images and parts of the cache, and then all that nothing needs.
 
         Parameters
         ----------
         containers, images:
             Which ones; a container that runs and an image that a container needs stay. ``None``
             is none.
-        steps:
-            Records of the build cache; with all of them go the frames that exports left, and the
-            trees that failed steps left. ``None`` leaves the cache alone.
+        cache:
+            See :meth:`choose`; ``None`` leaves the cache alone.
         dry_run:
             Whether to tell only what would be removed now.
         """
@@ -127,94 +192,58 @@ class Storage:
             for image in (self.catalog.list() if images is not None else ())
             if image.id not in used and images is not None and images(image)
         ]
-        forgotten = tuple(steps or ())
-        whole = steps is not None and len(forgotten) == len(self.records())
+        cache = cache or CacheChoice()
         if dry_run:
-            return self._foretell(stopped, doomed, forgotten, whole=whole)
+            return self._foretell(stopped, doomed, cache)
         freed, removed = self._remove_containers(stopped)
-        untagged, deleted = self._remove_images(doomed)
-        keys = {record.key for record in forgotten}
-        self._forget(keys)
-        if whole:
-            FailedSteps(self.store).forget()
-        collected = self.store.collect(lambda: self.roots(without_steps=keys), forget_exports=whole)
+        of_images, untagged, deleted = self._remove_images(doomed)
+        of_cache, mounts, files = self._remove_cache(cache)
+        collected = self.store.collect(
+            lambda: self.roots(without_steps=cache.keys), forget_exports=cache.leftovers
+        )
         return Pruned(
-            freed=freed + collected.freed,
+            freed=freed + of_images + of_cache + collected.freed,
             containers=removed,
             untagged=untagged,
             images=deleted,
-            steps=forgotten,
+            cache=CacheContents(cache.contents.steps, mounts, files),
             layers=tuple(collected.layers),
             postponed=collected.postponed,
         )
 
-    def old_steps(
-        self, *, unused_since: float | None = None, keep_bytes: int | None = None
-    ) -> list[StepRecord]:
-        """The records to forget.
-
-        Parameters
-        ----------
-        unused_since:
-            Only records that were last used before; seconds since the epoch.
-        keep_bytes:
-            Keep those last used, as long as their layers, apart from what images and containers
-            need, have no more bytes on disk together.
-        """
-        records = self.records()
-        if keep_bytes is not None:
-            others = self.roots(without_steps={record.key for record in records})
-            groups = [others, *([record.diff_id] for record in records)]
-            total = 0
-            over = []
-            usage = self.store.usage(groups).groups[1:]
-            for record, (_, _, added) in zip(records, usage, strict=True):
-                total += added
-                if total > keep_bytes:
-                    over.append(record)
-            records = over
-        if unused_since is not None:
-            records = [record for record in records if record.used < unused_since]
-        return records
-
     def keep_cache_within_budget(self) -> Pruned:
-        """Forget the records that were not used for longest, where the cache is too large."""
-        steps = self.old_steps(keep_bytes=cache_budget(self.store.root))
-        return self.prune(steps=steps) if steps else Pruned()
+        """Remove what was not used for longest from the cache, where it is too large."""
+        choice = self.choose(keep_bytes=cache_budget(self.store.root), everything=False)
+        return self.prune(cache=choice) if choice else Pruned()
 
     # Inside.
 
-    def _forget(self, keys: set[str]) -> None:
-        # On a full disk this cannot be written. A record without its layer counts for nothing.
-        with contextlib.suppress(StoreIOError):
-            if keys:
-                with contextlib.closing(CacheIndex(self.store.root / CACHE_FILE)) as index:
-                    index.forget(list(keys))
+    def _added(self, steps: Sequence[StepRecord]) -> dict[str, int]:
+        """The bytes on disk that keeping each step takes, when those before it are kept."""
+        others = self.roots(without_steps={record.key for record in steps})
+        usage = self.store.usage([others, *([record.diff_id] for record in steps)]).groups[1:]
+        return {record.key: one[2] for record, one in zip(steps, usage, strict=True)}
 
     def _foretell(
-        self,
-        containers: list[Container],
-        images: list[Image],
-        steps: tuple[StepRecord, ...],
-        *,
-        whole: bool,
+        self, containers: list[Container], images: list[Image], cache: CacheChoice
     ) -> Pruned:
-        leaving = {container.identifier for container in containers}
         doomed = {image.id for image in images}
-        keys = {record.key for record in steps}
-        collected = self.store.collect(
-            lambda: self.roots(
-                without_containers=leaving, without_images=doomed, without_steps=keys
-            ),
-            dry_run=True,
-            forget_exports=whole,
+        failed = FailedSteps(self.store)
+        collected = self.reclaimable(
+            without_containers={container.identifier for container in containers},
+            without_images=doomed,
+            without_steps=cache.keys,
+            leftovers=cache.leftovers,
         )
+        contents = cache.contents
+        freed = collected.freed + self.catalog.record_usage(doomed)
+        freed += sum(disk_usage(container.directory) for container in containers)
         return Pruned(
-            freed=collected.freed + sum(disk_usage(c.directory) for c in containers),
+            freed=freed + contents.own_size + (failed.size() if cache.leftovers else 0),
             containers=tuple(container.identifier for container in containers),
             untagged=tuple(tag for image in images for tag in image.tags),
             images=tuple(image.id for image in images),
-            steps=steps,
+            cache=contents,
             layers=tuple(collected.layers),
         )
 
@@ -231,41 +260,37 @@ class Storage:
             removed.append(container.identifier)
         return freed, tuple(removed)
 
-    def _remove_images(self, images: list[Image]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def _remove_images(self, images: list[Image]) -> tuple[int, tuple[str, ...], tuple[str, ...]]:
+        freed = 0
         untagged: list[str] = []
         deleted: list[str] = []
         for image in images:
+            size = self.catalog.record_usage({image.id})
             try:
                 removal = self.catalog.remove(image.id, force=bool(image.tags), uses=self.uses())
             except (ConflictError, ImageNotFoundError):
                 continue  # used or removed meanwhile
+            freed += size
             untagged += removal.untagged
             deleted += removal.deleted
-        return tuple(untagged), tuple(deleted)
+        return freed, tuple(untagged), tuple(deleted)
 
-
-def disk_usage(path: Path) -> int:
-    """Bytes of disk that removing a directory gives back: each file whose links are all there."""
-    links: dict[tuple[int, int], int] = {}
-    total = 0
-    pending = [path]
-    while pending:
-        folder = pending.pop()
-        try:
-            total += folder.lstat().st_blocks * 512
-            entries = list(os.scandir(folder))
-        except OSError:
-            continue  # gone, or not ours to look into
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                pending.append(Path(entry.path))
-                continue
-            try:
-                status = entry.stat(follow_symlinks=False)
-            except OSError:
-                continue
-            identity = status.st_dev, status.st_ino
-            links[identity] = links.get(identity, 0) + 1
-            if links[identity] == status.st_nlink:
-                total += status.st_blocks * 512
-    return total
+    def _remove_cache(
+        self, cache: CacheChoice
+    ) -> tuple[int, tuple[CacheMountRecord, ...], tuple[KeptFile, ...]]:
+        freed = 0
+        # On a full disk this cannot be written. A record without its layer counts for nothing.
+        with contextlib.suppress(StoreIOError):
+            if cache.keys:
+                with contextlib.closing(CacheIndex(self.store.root / CACHE_FILE)) as index:
+                    index.forget(list(cache.keys))
+        if cache.leftovers:
+            freed += FailedSteps(self.store).forget()
+        mounts = []
+        for mount in cache.contents.mounts:
+            size = self._mounts.remove(mount.key)
+            if size is not None:  # not in use since
+                freed += size
+                mounts.append(mount)
+        freed += sum(self._files.remove(file) for file in cache.contents.files)
+        return freed, tuple(mounts), cache.contents.files

@@ -28,8 +28,8 @@ TABLE = "{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}"
 def command(ctx: click.Context, form: str | None, *, verbose: bool) -> None:
     """Show how much of the disk the store uses, and how much of it can be given back.
 
-    Sizes are those on disk. UNIQUE is what removing one thing of a list gives back, SHARED what it
-    shares with others of the list.
+    Sizes are those on disk. UNIQUE is what one thing of a list has for itself, SHARED what it
+    shares with others of the list, RECLAIMABLE what its removal and a prune give back.
     """
     from fastlayer.builder.disk_usage import measure
     from fastlayer.builder.storage import Storage
@@ -89,20 +89,23 @@ def _verbose(usage: DiskUsage) -> None:
             "SIZE",
             "SHARED SIZE",
             "UNIQUE SIZE",
+            "RECLAIMABLE",
             "CONTAINERS",
         )
     ]
     for one in usage.images:
-        sizes = tuple(human_size(n) for n in (one.unique + one.shared, one.shared, one.unique))
+        parts = (one.unique + one.shared, one.shared, one.unique, one.reclaimable)
+        sizes = tuple(human_size(size) for size in parts)
         for tag in one.image.tags or (None,):
             reference = parse_reference(tag) if tag else None
             name = (reference.familiar_name, reference.tag or "") if reference else ("<none>",) * 2
             created = since_text(one.image.config.created)
             rows.append((*name, short(one.image.id), created, *sizes, str(one.containers)))
     click.echo("Images space usage:\n\n" + format_table(rows))
-    rows = [("LAYER", "TAR SIZE", "SHARED SIZE", "UNIQUE SIZE", "IMAGES")]
+    rows = [("LAYER", "TAR SIZE", "SHARED SIZE", "UNIQUE SIZE", "RECLAIMABLE", "IMAGES")]
     for layer in usage.layers:
-        sizes = tuple(human_size(n) for n in (layer.size, layer.shared, layer.unique))
+        parts = (layer.size, layer.shared, layer.unique, layer.reclaimable)
+        sizes = tuple(human_size(size) for size in parts)
         rows.append((short(layer.diff_id), *sizes, str(layer.images)))
     click.echo("Layers space usage:\n\n" + format_table(rows))
     rows = [("CONTAINER ID", "IMAGE", "SIZE", "RUNNING", "NAME")]
@@ -112,8 +115,13 @@ def _verbose(usage: DiskUsage) -> None:
         image = short(config.image_id)
         rows.append((owner.container.short, image, human_size(owner.size), running, config.name))
     click.echo("Containers space usage:\n\n" + format_table(rows))
-    rows = [("CACHE ID", "LAYER", "SIZE", "STEP")]
-    for step in usage.steps:
-        rows.append((step.key[:12], short(step.diff_id), human_size(step.size), step.description))
+    rows = [("CACHE ID", "TYPE", "SIZE", "DESCRIPTION")]
+    rows += [
+        (line.key[:12], line.kind, human_size(line.size), line.description)
+        for line in usage.cache_lines
+    ]
     share = usage.cache_share
     click.echo(f"Build cache usage: {human_size(share.size)}\n\n" + format_table(rows))
+    rows = [("DIRECTORY", "SIZE", "BYTES")]
+    rows += [(name, human_size(size), str(size)) for name, size in sorted(usage.places.items())]
+    click.echo("Space usage by the directories of the store:\n\n" + format_table(rows))

@@ -11,6 +11,7 @@ from fastlayer.cli.human import human_size
 from fastlayer.errors import UsageError
 
 if TYPE_CHECKING:
+    from fastlayer.builder.cache_choice import CacheFilter
     from fastlayer.builder.storage import Pruned
     from fastlayer.image import Image, ImageCatalog
 
@@ -47,6 +48,34 @@ def until(filters: Sequence[str]) -> float | None:
             raise UsageError(f"filter {text!r} is not supported", hint="write until=24h")
         found = moment(value)
     return found
+
+
+def cache_filter(filters: Sequence[str]) -> CacheFilter | None:
+    """What of the build cache the filters mean; None without any.
+
+    Raises
+    ------
+    UsageError
+        A filter that is none, or a type that does not exist.
+    """
+    from fastlayer.builder.cache_choice import TYPES, CacheFilter
+
+    if not filters:
+        return None
+    times: list[str] = []
+    values: dict[str, list[str]] = {"id": [], "type": []}
+    for text in filters:
+        key, equals, value = text.partition("=")
+        if key in {"until", "unused-for"}:
+            times.append(text)
+        elif equals and value and key in values:
+            values[key].append(value)
+        else:
+            raise UsageError(f"filter {text!r} is not supported", hint="filters: until, id, type")
+    for kind in values["type"]:
+        if kind not in TYPES:
+            raise UsageError(f"filter type={kind}: no such type", hint=f"one of {', '.join(TYPES)}")
+    return CacheFilter(unused_since=until(times), types=values["type"], keys=values["id"])
 
 
 def image_choice(
@@ -92,7 +121,10 @@ def report(pruned: Pruned, *, dry_run: bool) -> None:
                 *(f"deleted: {image}" for image in pruned.images),
             ),
         ),
-        ("Deleted build cache objects:", tuple(record.key[:25] for record in pruned.steps)),
+        (
+            "Deleted build cache objects:",
+            tuple(key[:25] for key in pruned.cache.keys),
+        ),
         ("Deleted Layers:", pruned.layers),
     )
     for title, lines in parts:

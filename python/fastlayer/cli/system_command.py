@@ -36,6 +36,7 @@ def prune(
 
     A container or image is older by its creation, a step of the cache by its last use.
     """
+    from fastlayer.builder.cache_choice import CacheFilter
     from fastlayer.builder.storage import Storage
     from fastlayer.cli.location import open_store
     from fastlayer.cli.moment import seconds_of
@@ -58,7 +59,9 @@ def prune(
     pruned = storage.prune(
         containers=old,
         images=chosen,
-        steps=storage.old_steps(unused_since=moment),
+        cache=storage.choose(
+            None if moment is None else CacheFilter(unused_since=moment), everything=everything
+        ),
         dry_run=dry_run,
     )
     report(pruned, dry_run=dry_run)

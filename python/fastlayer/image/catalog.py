@@ -130,6 +130,11 @@ class ImageCatalog:
                 kept.update(layer.digest for layer in image.manifest.layers)
         return tuple(sorted(kept))
 
+    def record_usage(self, image_ids: Collection[str]) -> int:
+        """Bytes of disk that the refs of some images have, apart from their layers and documents:
+        what removing all of them gives back at once."""
+        return self._refs.disk_usage(image_ids)
+
     # Making and naming.
 
     def create(

@@ -16,7 +16,7 @@ from fastlayer.errors import DocumentError
 from fastlayer.image.image import Image
 from fastlayer.oci.config import ImageConfig
 from fastlayer.oci.digest import encoded
-from fastlayer.store import Store
+from fastlayer.store import Store, disk_usage
 
 KEPT = 8
 """How many are kept; the oldest go first."""
@@ -73,10 +73,16 @@ class FailedSteps:
         found = (self.find(path.name) for path in self._oldest_first())
         return {diff_id for image in found if image is not None for diff_id in image.chain}
 
-    def forget(self) -> None:
-        """Forget all of them."""
+    def size(self) -> int:
+        """Bytes of disk of what is kept of them, apart from their layers."""
+        return sum(disk_usage(path) for path in self._oldest_first())
+
+    def forget(self) -> int:
+        """Forget all of them; gives the bytes of disk given back, apart from their layers."""
+        size = self.size()
         for path in self._oldest_first():
             path.unlink(missing_ok=True)
+        return size - self.size()
 
     def _oldest_first(self) -> list[Path]:
         found: list[tuple[float, Path]] = []

@@ -18,7 +18,7 @@ import fcntl
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -26,6 +26,7 @@ from typing import TypeVar
 from fastlayer.errors import CorruptError, DocumentError, StoreFormatError, StoreIOError
 from fastlayer.oci.digest import encoded, sha256_digest
 from fastlayer.oci.document import Node, encode, parse
+from fastlayer.store import disk_usage
 from fastlayer.value import Value
 
 VERSION = 1
@@ -141,6 +142,16 @@ class Refs:
     def drop_name(self, name: str) -> None:
         """Remove a name; under :meth:`changing`."""
         _drop(self._names / file_name(name))
+
+    def disk_usage(self, image_ids: Collection[str]) -> int:
+        """Bytes of disk of the records of images, and of the names that have no other image."""
+        doomed = [self._image_path(image_id) for image_id in image_ids]
+        doomed += [
+            self._names / file_name(record.name)
+            for record in self.names()
+            if set(image_ids).issuperset(record.images.values())
+        ]
+        return sum(disk_usage(path) for path in doomed)
 
     def _image_path(self, image_id: str) -> Path:
         return self._images / (encoded(image_id) + _SUFFIX)

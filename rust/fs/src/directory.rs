@@ -102,6 +102,16 @@ impl Directory {
         Ok(Self::from_fd(fd, self.path_to(name)))
     }
 
+    /// Opens the directory that this one lies in now. Whoever came down from it compares the two
+    /// by device and inode: this one may have been moved.
+    pub fn open_parent(&self) -> Result<Self> {
+        let path = self.path.join("..");
+        let fd = openat(&self.fd, "..", DIRECTORY_FLAGS, Mode::empty())
+            .map_err(|errno| Error::new("open directory", &path, errno))?;
+        let above = self.path.parent().unwrap_or(&path);
+        Ok(Self::from_fd(fd, above))
+    }
+
     /// Opens the directory at the relative path `path`, of which no component may be a symbolic
     /// link or `..`. The empty path gives this directory again, with a read position of its own.
     pub fn open_descendant(&self, path: &[u8]) -> Result<Self> {

@@ -54,7 +54,7 @@ mod _core {
     #[pymodule_export]
     use super::plain_tree::PlainTree;
     #[pymodule_export]
-    use super::removal::remove_tree;
+    use super::removal::{disk_usage, remove_tree};
     #[pymodule_export]
     use super::sandbox::{enter_user_namespace, serve_sandbox};
     #[pymodule_export]

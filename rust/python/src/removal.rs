@@ -1,4 +1,4 @@
-//! Removing directories of any depth.
+//! Removing directories of any depth, and what that gives back.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -20,4 +20,10 @@ pub fn remove_tree(py: Python<'_>, path: PathBuf) -> PyResult<()> {
             parent => Ok(fastlayer_fs::remove_tree(&parent?, name.as_bytes())?),
         }
     })
+}
+
+/// Bytes of disk that removing a file, or a directory with everything in it, gives back.
+#[pyfunction]
+pub fn disk_usage(py: Python<'_>, path: PathBuf) -> PyResult<u64> {
+    blocking::run(py, None, |_| fastlayer_store::disk_usage(&path))
 }

@@ -88,7 +88,7 @@ pub struct Usage {
     total: u64,
     unused: u64,
     places: BTreeMap<String, u64>,
-    groups: Vec<(u64, u64, u64)>,
+    groups: Vec<(u64, u64, u64, u64)>,
 }
 
 impl From<StoreUsage> for Usage {
@@ -100,7 +100,7 @@ impl From<StoreUsage> for Usage {
             groups: usage
                 .groups
                 .iter()
-                .map(|group| (group.unique, group.shared, group.added))
+                .map(|group| (group.unique, group.shared, group.added, group.exports))
                 .collect(),
         }
     }

@@ -161,6 +161,12 @@ impl Store {
             tally.add(directory.find_child(name)?);
             Ok(())
         })?;
+        let mut left = |directory: &Directory, name: &[u8]| tally.walk(directory, name).map(drop);
+        each_discarded(self, &mut left)?;
+        // Who makes a layer now has its unfinished files: they would be left, too.
+        if self.no_writers()? {
+            each_unfinished(self, &mut left)?;
+        }
         Ok(found.finished(&tally))
     }
 
@@ -334,13 +340,9 @@ impl Collection<'_> {
         cache.each(&unneeded, &mut |directory, name| {
             self.remove(directory, name)
         })?;
-        for entry in self.store.trash().entries()?.iter() {
-            if !SET_ASIDE.contains(&entry.name) {
-                self.tally.walk(self.store.trash(), entry.name)?;
-                remove_tree(self.store.trash(), entry.name)?;
-            }
-        }
-        Ok(())
+        each_discarded(self.store, &mut |directory, name| {
+            self.remove_tree(directory, name)
+        })
     }
 
     /// Removes the objects and segments that no recipe lists.
@@ -385,46 +387,68 @@ impl Collection<'_> {
         remove(directory, name)
     }
 
-    /// Removes what crashes have left behind. Unfinished files are those of writers, and there is
-    /// none now; what the store's users keep here may belong to a build that is running.
+    /// Removes what crashes have left behind.
     fn unfinished(&mut self) -> Result<()> {
-        let staging = self.store.staging();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let limit = now.unwrap_or_default().saturating_sub(STALE).as_secs();
-        for entry in staging.entries()?.iter() {
-            let unfinished = is_unfinished(entry.name);
-            let stale = staging.find_child(entry.name)?.is_some_and(|found| {
-                u64::try_from(found.ctime.seconds).is_ok_and(|time| time < limit)
-            });
-            if unfinished || stale {
-                self.tally.walk(staging, entry.name)?;
-                remove_tree(staging, entry.name)?;
-            }
+        each_unfinished(self.store, &mut |directory, name| {
+            self.remove_tree(directory, name)
+        })
+    }
+
+    fn remove_tree(&mut self, directory: &Directory, name: &[u8]) -> Result<()> {
+        self.tally.walk(directory, name)?;
+        Ok(remove_tree(directory, name)?)
+    }
+}
+
+type VisitName<'a> = dyn FnMut(&Directory, &[u8]) -> Result<()> + 'a;
+
+/// Calls `visit` with what is in the trash, but for what is only set aside.
+fn each_discarded(store: &Store, visit: &mut VisitName<'_>) -> Result<()> {
+    for entry in store.trash().entries()?.iter() {
+        if !SET_ASIDE.contains(&entry.name) {
+            visit(store.trash(), entry.name)?;
         }
-        self.unfinished_in(self.store.blobs())?;
-        for area in [self.store.unsynced(), self.store.durable()] {
-            self.unfinished_in(&area.recipes)?;
-            self.unfinished_in(&area.trees)?;
-            for first in 0..=255 {
-                for fanout in [&area.objects, &area.segments] {
-                    if let Some(shard) = fanout.existing(first)? {
-                        self.unfinished_in(&shard)?;
-                    }
+    }
+    Ok(())
+}
+
+/// Calls `visit` with what crashes have left behind. Unfinished files are those of writers, of
+/// which there must be none; what the store's users keep here may belong to a build that is
+/// running.
+fn each_unfinished(store: &Store, visit: &mut VisitName<'_>) -> Result<()> {
+    let staging = store.staging();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let limit = now.unwrap_or_default().saturating_sub(STALE).as_secs();
+    for entry in staging.entries()?.iter() {
+        let stale = staging
+            .find_child(entry.name)?
+            .is_some_and(|found| u64::try_from(found.ctime.seconds).is_ok_and(|time| time < limit));
+        if stale || is_unfinished(entry.name) {
+            visit(staging, entry.name)?;
+        }
+    }
+    each_unfinished_in(store.blobs(), visit)?;
+    for area in [store.unsynced(), store.durable()] {
+        each_unfinished_in(&area.recipes, visit)?;
+        each_unfinished_in(&area.trees, visit)?;
+        for first in 0..=255 {
+            for fanout in [&area.objects, &area.segments] {
+                if let Some(shard) = fanout.existing(first)? {
+                    each_unfinished_in(&shard, visit)?;
                 }
             }
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    /// Removes files that nobody finished.
-    fn unfinished_in(&mut self, place: &Directory) -> Result<()> {
-        for entry in place.entries()?.iter() {
-            if is_unfinished(entry.name) {
-                self.remove(place, entry.name)?;
-            }
+fn each_unfinished_in(place: &Directory, visit: &mut VisitName<'_>) -> Result<()> {
+    for entry in place.entries()?.iter() {
+        if is_unfinished(entry.name) {
+            visit(place, entry.name)?;
         }
-        Ok(())
     }
+    Ok(())
 }
 
 fn is_unfinished(name: &[u8]) -> bool {

@@ -4,10 +4,10 @@
 //! checked when it is used, so it is written without a sync and removed without a lock. It never
 //! decides about an export's bytes: only about the time they take.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
 
-use fastlayer_fs::{Directory, TemporaryFile};
+use fastlayer_fs::{Directory, Metadata, TemporaryFile};
 
 use crate::area::{Fanout, file_name, remove};
 use crate::digest::{DiffId, checksum, checksum_of};
@@ -77,6 +77,15 @@ impl Kept {
             sum,
         })
     }
+}
+
+/// A file that exports have left.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum LeftBehind {
+    /// A record, by its name.
+    Record(Vec<u8>),
+    /// A frame, by its key.
+    Frame([u8; SUM]),
 }
 
 /// What is to be removed.
@@ -185,6 +194,37 @@ impl<'store> FrameCache<'store> {
         let frames = self.frames.ids()?.into_iter();
         found.frames = frames.filter(|key| !needed.contains(key)).collect();
         Ok(found)
+    }
+
+    /// What earlier exports of each layer left: the names of their records, and the frames.
+    pub(crate) fn by_layer(&self) -> Result<HashMap<DiffId, Vec<LeftBehind>>> {
+        let mut found: HashMap<_, Vec<LeftBehind>> = HashMap::new();
+        for entry in self.exports.entries()?.iter() {
+            let Some(diff_id) = layer_of(entry.name) else {
+                continue;
+            };
+            let record = self.record(&String::from_utf8_lossy(entry.name));
+            let pieces = record.map(|record| record.pieces).unwrap_or_default();
+            let left = found.entry(diff_id).or_default();
+            left.push(LeftBehind::Record(entry.name.to_vec()));
+            left.extend(pieces.iter().map(|piece| LeftBehind::Frame(piece.key)));
+        }
+        Ok(found)
+    }
+
+    /// Calls `visit` with each record and frame that is here, and its metadata.
+    pub(crate) fn each_left_behind(
+        &self,
+        visit: &mut dyn FnMut(LeftBehind, Option<Metadata>),
+    ) -> Result<()> {
+        for entry in self.exports.entries()?.iter() {
+            let metadata = self.exports.find_child(entry.name)?;
+            visit(LeftBehind::Record(entry.name.to_vec()), metadata);
+        }
+        for key in self.frames.ids()? {
+            visit(LeftBehind::Frame(key), self.frames.find(&key)?);
+        }
+        Ok(())
     }
 
     /// Records whose frames, the last used first, fit into `budget` bytes.

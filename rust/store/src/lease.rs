@@ -230,6 +230,12 @@ impl Store {
         }
     }
 
+    /// Whether no layer is being made at this moment.
+    pub(crate) fn no_writers(&self) -> Result<bool> {
+        let lock = FileLock::try_acquire(self.locks(), WRITERS, LockMode::Exclusive)?;
+        Ok(lock.is_some())
+    }
+
     /// The right to take in a blob: one process does it, others wait and find the layer. Tells
     /// whether it had to wait.
     pub(crate) fn single_flight(

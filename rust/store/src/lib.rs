@@ -83,3 +83,4 @@ pub use left_out::LeftOut;
 pub use plain_tree::{MountPoint, PlainTree};
 pub use progress::Progress;
 pub use store::Store;
+pub use tally::disk_usage;

@@ -1,15 +1,17 @@
 //! Counting bytes of disk the way `du` does, and what removing a set of names would give back.
 
 use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
-use fastlayer_fs::{Directory, Kind, Metadata};
+use fastlayer_fs::{Directory, EntryList, Kind, Metadata};
 
 use crate::error::Result;
 
 /// Bytes of a block as the kernel counts them.
 const BLOCK: u64 = 512;
-/// Directories within each other that are looked into: each is open meanwhile.
-const DEPTH: usize = 128;
+/// Directories within each other that are open at a time; a container may have made any number.
+const DEPTH: usize = 64;
 
 /// Names that were counted.
 #[derive(Debug, Default)]
@@ -52,22 +54,27 @@ impl Tally {
     }
 
     /// Counts `name` and everything below it, as far as it can be opened; gives the bytes it adds.
-    /// What goes away meanwhile is not counted.
+    /// What goes away or is moved meanwhile may not be counted.
     pub(crate) fn walk(&mut self, directory: &Directory, name: &[u8]) -> Result<u64> {
-        self.descend(directory, name, DEPTH)
-    }
-
-    fn descend(&mut self, directory: &Directory, name: &[u8], depth: usize) -> Result<u64> {
         let metadata = directory.find_child(name)?;
         let mut bytes = self.add(metadata);
-        if depth == 0 || metadata.is_none_or(|metadata| metadata.kind != Kind::Directory) {
-            return Ok(bytes);
-        }
-        let Ok(child) = directory.open_child(name) else {
-            return Ok(bytes);
-        };
-        for entry in child.entries()?.iter() {
-            bytes += self.descend(&child, entry.name, depth - 1)?;
+        let mut levels: Vec<Level> = Level::of(directory, name, metadata)?.into_iter().collect();
+        while let Some(level) = levels.last_mut() {
+            let index = level.next;
+            level.next += 1;
+            let Some(entry) = level.entries.get(index) else {
+                leave(&mut levels);
+                continue;
+            };
+            let Some(here) = &level.directory else { break };
+            let metadata = here.find_child(entry.name)?;
+            bytes += self.add(metadata);
+            if let Some(deeper) = Level::of(here, entry.name, metadata)? {
+                levels.push(deeper);
+                if let Some(far) = levels.len().checked_sub(DEPTH + 1) {
+                    levels[far].directory = None;
+                }
+            }
         }
         Ok(bytes)
     }
@@ -78,4 +85,71 @@ impl Tally {
         let all = inodes.filter(|inode| inode.seen >= inode.links);
         self.single + all.map(|inode| inode.bytes).sum::<u64>()
     }
+}
+
+/// A directory that is being walked through.
+struct Level {
+    /// Closed where it is far above; the way back is by `..`.
+    directory: Option<Directory>,
+    identity: (u64, u64),
+    entries: EntryList,
+    next: usize,
+}
+
+impl Level {
+    /// The directory `name`; `None` where it is none, or may not be looked into.
+    fn of(parent: &Directory, name: &[u8], metadata: Option<Metadata>) -> Result<Option<Self>> {
+        if metadata.is_none_or(|metadata| metadata.kind != Kind::Directory) {
+            return Ok(None);
+        }
+        let Ok(directory) = parent.open_child(name) else {
+            return Ok(None);
+        };
+        let metadata = directory.metadata()?;
+        Ok(Some(Self {
+            identity: (metadata.dev, metadata.ino),
+            entries: directory.entries()?,
+            directory: Some(directory),
+            next: 0,
+        }))
+    }
+}
+
+/// Goes back up. Where the directory above was closed and is no longer above, nothing is left to
+/// walk through: what was moved is somebody's at work.
+fn leave(levels: &mut Vec<Level>) {
+    let Some(left) = levels.pop() else { return };
+    let Some(above) = levels.last_mut() else {
+        return;
+    };
+    if above.directory.is_some() {
+        return;
+    }
+    let found = left.directory.and_then(|left| left.open_parent().ok());
+    let found = found.filter(|directory| {
+        let metadata = directory.metadata();
+        metadata.is_ok_and(|metadata| (metadata.dev, metadata.ino) == above.identity)
+    });
+    match found {
+        Some(directory) => above.directory = Some(directory),
+        None => levels.clear(),
+    }
+}
+
+/// Bytes of disk that removing `path` with everything in it gives back: those of each file whose
+/// names are all there. Nothing there is nothing.
+///
+/// # Errors
+/// Those of the file system, but for directories that may not be looked into.
+pub fn disk_usage(path: &Path) -> Result<u64> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(0);
+    };
+    let parent = match Directory::open(parent) {
+        Err(error) if error.is_not_found() => return Ok(0),
+        parent => parent?,
+    };
+    let mut tally = Tally::default();
+    tally.walk(&parent, name.as_bytes())?;
+    Ok(tally.freed())
 }

@@ -1,7 +1,8 @@
 //! Who needs how much of the disk: exact bytes, as `du` counts them.
 //!
 //! A *group* is a set of layers and blobs that belong together, such as an image. Each object,
-//! segment, recipe, tree, blob and checkout is needed by some of the groups, or by none.
+//! segment, recipe, tree, blob and checkout, and what exports of its layers left, is needed by some
+//! of the groups, or by none.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::AtomicBool;
@@ -9,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 use crate::area::Area;
 use crate::digest::{BlobDigest, DiffId};
 use crate::error::{Error, Result, check_cancelled};
+use crate::frame_cache::{FrameCache, LeftBehind};
 use crate::layer_reader::read_recipe;
 use crate::store::Store;
 use crate::tally::Tally;
@@ -34,6 +36,8 @@ pub struct GroupUsage {
     pub shared: u64,
     /// Needed by no group before this one.
     pub added: u64,
+    /// The part of `unique` and `shared` that exports have left, and can do without.
+    pub exports: u64,
 }
 
 /// The disk that a store uses, in bytes.
@@ -57,6 +61,7 @@ enum Item {
     Tree(DiffId),
     Blob(BlobDigest),
     Checkout(Vec<u8>),
+    LeftBehind(LeftBehind),
 }
 
 /// Which groups need an item.
@@ -113,6 +118,7 @@ impl Needs {
             checkouts.push((name.to_vec(), layers.to_vec()));
             Ok(())
         })?;
+        let left = FrameCache::open(store)?.by_layer()?;
         let mut known: HashMap<DiffId, Vec<Item>> = HashMap::new();
         for (number, group) in groups.iter().enumerate() {
             check_cancelled(cancel)?;
@@ -120,7 +126,10 @@ impl Needs {
             let layers: HashSet<DiffId> = group.layers.iter().copied().collect();
             for diff_id in &layers {
                 if !known.contains_key(diff_id) {
-                    known.insert(*diff_id, items_of(store, diff_id)?);
+                    let mut items = items_of(store, diff_id)?;
+                    let left = left.get(diff_id).into_iter().flatten();
+                    items.extend(left.cloned().map(Item::LeftBehind));
+                    known.insert(*diff_id, items);
                 }
                 for item in known.get(diff_id).into_iter().flatten() {
                     needs.note(number, item.clone());
@@ -186,10 +195,22 @@ impl Needs {
             self.add(usage, &Item::Checkout(name.to_vec()), bytes);
             Ok(())
         })?;
+        FrameCache::open(store)?.each_left_behind(&mut |left, metadata| {
+            let bytes = tally.add(metadata);
+            self.add(usage, &Item::LeftBehind(left), bytes);
+        })?;
         for (number, list) in self.lists.iter().enumerate() {
-            let needed = list.iter().filter_map(|item| self.items.get(item));
-            let all: u64 = needed.map(|need| need.bytes).sum();
-            usage.groups[number].shared = all - usage.groups[number].unique;
+            let group = &mut usage.groups[number];
+            let (mut all, mut exports) = (0, 0);
+            for item in list {
+                let bytes = self.items.get(item).map_or(0, |need| need.bytes);
+                all += bytes;
+                if matches!(item, Item::LeftBehind(_)) {
+                    exports += bytes;
+                }
+            }
+            group.shared = all - group.unique;
+            group.exports = exports;
         }
         Ok(())
     }

@@ -10,8 +10,6 @@ instead, each is the step's own for its time and on the store's file system.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
 import os
 import posixpath
 import re
@@ -24,6 +22,7 @@ from fastlayer.builder.graph import FromContext, Origin, PlannedMount, RunStep
 from fastlayer.builder.ssh_agent import AgentSocket
 from fastlayer.builder.workplace import Workplace
 from fastlayer.cache.keys import digest
+from fastlayer.cache.mounts import CacheMounts, CacheMountUse
 from fastlayer.container.mounts import Mount
 from fastlayer.dockerfile import BindMount, CacheMount, SecretMount, SshMount, TmpfsMount
 from fastlayer.errors import BuildError
@@ -91,7 +90,8 @@ class MountSet:
         self._cleanup = contextlib.ExitStack()
         self._memory: Path | None = None
         self._moved = workplace.runner().moves_binds
-        self._claimed: dict[Path, Path] = {}
+        self._uses: dict[str, CacheMountUse] = {}
+        self._claimed: dict[str, Path] = {}
         self.mounts: tuple[Mount, ...] = ()
         """For the runner, in order."""
         self.environment: dict[str, str] = {}
@@ -160,16 +160,15 @@ class MountSet:
 
     def _cache(self, planned: PlannedMount, mount: CacheMount) -> Mount:
         identity = self._cache_identity(planned, mount)
-        name = hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
-        home = self._workplace.store.root / "cache" / "mounts" / name
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (home / "id").write_text(identity)
-        place = None if mount.sharing == "private" else self._claimed.get(home)
+        use = self._uses.get(identity)
+        if use is None:
+            use = self._uses[identity] = CacheMounts(self._workplace.store.root).use(identity)
+            self._cleanup.callback(use.close)
+        place = None if mount.sharing == "private" else self._claimed.get(identity)
         if self._moved:
             self._require_movable(mount, planned.target, is_first=place is None)
         if place is None:
-            place = self._claim(home, mount.sharing)
-            self._claimed[home] = place
+            place = self._claimed[identity] = use.place(mount.sharing, alone=self._moved)
         tree = place / "tree"
         if not tree.exists():
             self._fill_cache(place, tree, planned, mount)
@@ -195,26 +194,6 @@ class MountSet:
             operation = _operation(planned.origin, mount.source, self._workplace)
             words.append(f"from={self._workplace.store.copy_key(operation)}")
         return " ".join(words)
-
-    def _claim(self, home: Path, sharing: str) -> Path:
-        """A directory of the cache, locked as its sharing asks, until the step is done."""
-        number = 0
-        while True:
-            place = home / str(number)
-            place.mkdir(mode=0o700, exist_ok=True)
-            lock = os.open(place / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            self._cleanup.callback(os.close, lock)
-            if sharing == "shared" and not self._moved:
-                fcntl.flock(lock, fcntl.LOCK_SH)
-                return place
-            if sharing in {"shared", "locked"}:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                return place
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return place
-            except BlockingIOError:
-                number += 1
 
     def _fill_cache(
         self, place: Path, tree: Path, planned: PlannedMount, mount: CacheMount
