@@ -80,14 +80,23 @@ class Collected:
     postponed: bool  # contents stayed, since layers were being made all the time
 
 @final
+class GroupUsage:
+    """The disk that one group uses, in bytes."""
+
+    unique: int  # needed by it alone
+    shared: int  # needed by it and by others
+    added: int  # needed by no group before it
+    derived: int  # the part of unique and shared that is made of the rest when needed
+    exports: int  # the part of derived that exports have left
+
+@final
 class Usage:
     """The disk that a store uses, in bytes."""
 
     total: int
     unused: int  # contents, layers and blobs that no group needs
     places: dict[str, int]  # by the store's directories
-    # unique, shared, not needed by a group before, and the part of the first two left by exports
-    groups: builtins.list[tuple[int, int, int, int]]
+    groups: builtins.list[GroupUsage]
 
 @final
 class Lease:

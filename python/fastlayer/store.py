@@ -592,8 +592,8 @@ class Store:
         """The disk that the store uses, as ``du`` counts it.
 
         Each group has digests of layers and documents; for each the result has the bytes that it
-        alone needs, those it shares with other groups, those no group before it needs, and the part
-        of the first two that saves left and can do without.
+        alone needs, those it shares with other groups, and those no group before it needs; and how
+        much of that is derived: tree indexes, checkouts, and what saves left.
         """
         return self._core.usage(groups)
 

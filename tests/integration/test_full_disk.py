@@ -76,6 +76,31 @@ def test_pruning_frees_a_full_disk(
     fastlayer.run("builder", "prune", "-f")
     assert disk.free() > 3 << 20
     StoreState.of(fastlayer.root)
+    again = tmp_path / "Dockerfile"
+    again.write_text("FROM base\nRUN head -c 1000000 /dev/urandom > /made\n")
+    fastlayer.run("build", "-q", "-t", "again", tmp_path)
+    assert "again" in names(fastlayer)
+
+
+def test_pruning_a_cache_mount_frees_a_full_disk(
+    fastlayer: Command, disk: LoopFileSystem, tmp_path: Path
+) -> None:
+    dockerfile = tmp_path / "Dockerfile"
+    dockerfile.write_text(
+        "FROM base\nRUN --mount=type=cache,target=/c head -c 9000000 /dev/urandom > /c/kept\n"
+        "RUN --mount=type=cache,target=/c cat /dev/zero > /c/more\n"
+    )
+    failure = Failure.of(fastlayer.run("build", "-q", tmp_path, check=False))
+    assert "No space left on device" in failure.before
+    assert disk.free() < 1 << 20
+    words = ("builder", "prune", "--filter", "type=exec.cachemount")
+    size = disk.free()
+    told = fastlayer.text(*words, "-f").splitlines()[-1]
+    assert told.startswith("Total reclaimed space: ")
+    assert disk.free() - size > 9 << 20
+    dockerfile.write_text("FROM base\nRUN --mount=type=cache,target=/c test ! -e /c/kept\n")
+    fastlayer.run("build", "-q", "-t", "again", tmp_path)
+    StoreState.of(fastlayer.root)
 
 
 def test_a_run_that_fills_the_disk(

@@ -75,13 +75,14 @@ class Share(Value, kw_only=False):
 class DiskUsage(Value, kw_only=False):
     """All of it; ``places`` has the total by the directories of the store. ``layers_plain`` is what
     the layers of all images were as plain tars, each image on its own; ``layers_stored`` what they
-    are on disk."""
+    are on disk, without ``layers_derived``: what was made of them and can be made again."""
 
     total: int
     places: Mapping[str, int]
     unreferenced: int
     layers_plain: int
     layers_stored: int
+    layers_derived: int
     images: tuple[ImageUsage, ...]
     layers: tuple[LayerUsage, ...]
     containers: tuple[ContainerUsage, ...]
@@ -111,7 +112,8 @@ def measure(storage: Storage) -> DiskUsage:
     )
     users = Counter(usage.container.config.image_id for usage in containers)
     garbage = storage.reclaimable().freed
-    image_usage, stored = _images(storage, images, containers)
+    of_images = storage.store.usage([[x for image in images for x in _digests(image)]]).groups[0]
+    refs = sum(storage.catalog.record_usage({image.id}) for image in images)
     idle = {image.id for image in images if not users[image.id]}
     cache = storage.cache_contents()
     whole = storage.store.usage([[record.diff_id for record in cache.steps]])
@@ -120,15 +122,16 @@ def measure(storage: Storage) -> DiskUsage:
         places=whole.places,
         unreferenced=garbage,
         layers_plain=sum(_plain(storage, diff_id) for image in images for diff_id in image.chain),
-        layers_stored=stored,
-        images=image_usage,
+        layers_stored=of_images.unique - of_images.derived,
+        layers_derived=of_images.derived,
+        images=_images(storage, images, containers),
         layers=_layers(storage, images, containers),
         containers=containers,
         cache_lines=cache_lines(storage)[0],
         image_share=Share(
             len(images),
             len(images) - len(idle),
-            sum(storage.catalog.record_usage({image.id}) for image in images) + stored,
+            of_images.unique + refs,
             storage.prune(images=lambda image: True, dry_run=True).freed - garbage,
         ),
         container_share=Share(
@@ -152,8 +155,8 @@ def cache_lines(
     contents = (wanted or CacheFilter()).apply(storage.cache_contents())
     groups = storage.store.usage([[record.diff_id] for record in contents.steps]).groups
     lines = [
-        CacheLine(record.key, STEP, unique + shared, record.used, record.description)
-        for record, (unique, shared, *_) in zip(contents.steps, groups, strict=True)
+        CacheLine(record.key, STEP, one.unique + one.shared, record.used, record.description)
+        for record, one in zip(contents.steps, groups, strict=True)
     ]
     for mount in contents.mounts:
         state = ", in use" if mount.in_use else ""
@@ -161,24 +164,24 @@ def cache_lines(
         lines.append(CacheLine(mount.key, MOUNT, mount.size, mount.used, text))
     for file in contents.files:
         lines.append(CacheLine(file.key, file.kind, file.size, file.used, _WORDS[file.kind]))
-    total = sum(one[2] for one in groups) + contents.own_size
+    total = sum(one.added for one in groups) + contents.own_size
     return tuple(sorted(lines, key=lambda line: -line.used)), total
 
 
 def _cache_share(storage: Storage, cache: CacheContents, whole: Usage, garbage: int) -> Share:
     """The layers of the steps, and all that lies in the store's directory of caches."""
-    unique, shared, _, exports = whole.groups[0]
+    layers = whole.groups[0]
     return Share(
         total=len(cache.steps) + len(cache.mounts) + len(cache.files),
         active=sum(mount.in_use for mount in cache.mounts),
-        size=unique + shared - exports + whole.places.get("cache", 0),
+        size=layers.unique + layers.shared - layers.exports + whole.places.get("cache", 0),
         reclaimable=storage.prune(cache=storage.choose(), dry_run=True).freed - garbage,
     )
 
 
 def _images(
     storage: Storage, images: tuple[Image, ...], containers: Sequence[ContainerUsage]
-) -> tuple[tuple[ImageUsage, ...], int]:
+) -> tuple[ImageUsage, ...]:
     groups = [_digests(image) for image in images]
     found = storage.store.usage(groups).groups
     # Whatever else keeps a layer from being given back, each a group of its own.
@@ -188,13 +191,12 @@ def _images(
     alone = storage.store.usage(groups).groups
     users = Counter(usage.container.config.image_id for usage in containers)
     usage = []
-    for image, (unique, shared, *_), (reclaimable, *_) in zip(
-        images, found, alone[: len(images)], strict=True
-    ):
+    for image, among_images, among_all in zip(images, found, alone[: len(images)], strict=True):
         refs = storage.catalog.record_usage({image.id})
-        given_back = 0 if users[image.id] else reclaimable + refs
-        usage.append(ImageUsage(image, unique + refs, shared, given_back, users[image.id]))
-    return tuple(usage), sum(one[2] for one in found)
+        unique, shared = among_images.unique + refs, among_images.shared
+        reclaimable = 0 if users[image.id] else among_all.unique + refs
+        usage.append(ImageUsage(image, unique, shared, reclaimable, users[image.id]))
+    return tuple(usage)
 
 
 def _layers(
@@ -208,12 +210,12 @@ def _layers(
         LayerUsage(
             diff_id,
             _plain(storage, diff_id),
-            unique,
-            shared,
-            0 if needed[diff_id] or diff_id in held else unique,
+            one.unique,
+            one.shared,
+            0 if needed[diff_id] or diff_id in held else one.unique,
             needed[diff_id],
         )
-        for diff_id, (unique, shared, *_) in zip(layers, found, strict=True)
+        for diff_id, one in zip(layers, found, strict=True)
     )
 
 

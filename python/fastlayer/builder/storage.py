@@ -222,7 +222,7 @@ class Storage:
         """The bytes on disk that keeping each step takes, when those before it are kept."""
         others = self.roots(without_steps={record.key for record in steps})
         usage = self.store.usage([others, *([record.diff_id] for record in steps)]).groups[1:]
-        return {record.key: one[2] for record, one in zip(steps, usage, strict=True)}
+        return {record.key: one.added for record, one in zip(steps, usage, strict=True)}
 
     def _foretell(
         self, containers: list[Container], images: list[Image], cache: CacheChoice

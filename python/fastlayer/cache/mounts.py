@@ -99,8 +99,10 @@ class CacheMounts:
             It cannot be made.
         """
         home = self._folder / hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         while True:
-            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(home, 0o700)
             try:
                 lock = os.open(home / _LOCK, _LOCK_FLAGS, 0o600)
             except FileNotFoundError:

@@ -47,7 +47,8 @@ def command(ctx: click.Context, form: str | None, *, verbose: bool) -> None:
             f"\nOn disk: {human_size(usage.total)} ({usage.total} bytes), "
             f"{human_size(usage.unreferenced)} of it needed by nothing\n"
             f"Layers of images: {human_size(usage.layers_plain)} as tars, "
-            f"{human_size(usage.layers_stored)} on disk, dedup ratio {usage.ratio:.2f}"
+            f"{human_size(usage.layers_stored)} on disk, dedup ratio {usage.ratio:.2f}; "
+            f"made of them: {human_size(usage.layers_derived)}"
         )
 
 

@@ -130,10 +130,13 @@ def report(pruned: Pruned, *, dry_run: bool) -> None:
     for title, lines in parts:
         if lines:
             click.echo("\n".join((title, *lines)) + "\n")
+    size = human_size(pruned.freed)
+    if pruned.freed >= 1000:  # the words are rounded
+        size += f" ({pruned.freed} bytes)"
     if dry_run:
-        click.echo(f"Total reclaimable space: {human_size(pruned.freed)}")
+        click.echo(f"Total reclaimable space: {size}")
         return
-    click.echo(f"Total reclaimed space: {human_size(pruned.freed)}")
+    click.echo(f"Total reclaimed space: {size}")
     if pruned.postponed:
         click.echo(
             "warning: file contents were left to the next prune: other commands are storing layers",

@@ -60,7 +60,9 @@ mod _core {
     #[pymodule_export]
     use super::store::Store;
     #[pymodule_export]
-    use super::values::{Change, Collected, Entry, ExportedBlob, LayerInfo, Problem, Usage};
+    use super::values::{
+        Change, Collected, Entry, ExportedBlob, GroupUsage, LayerInfo, Problem, Usage,
+    };
 
     #[pymodule_export]
     #[expect(non_upper_case_globals, reason = "the name is Python's")]

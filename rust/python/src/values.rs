@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use fastlayer_store::Problem as StoreProblem;
 use fastlayer_store::compare::{Change as StoreChange, ChangeKind};
 use fastlayer_store::index::Kind;
-use fastlayer_store::usage::Usage as StoreUsage;
+use fastlayer_store::usage::{GroupUsage as StoreGroupUsage, Usage as StoreUsage};
 use fastlayer_store::{
     Collected as StoreCollected, ExportedBlob as StoreExportedBlob, LayerInfo as StoreLayerInfo,
 };
@@ -81,6 +81,29 @@ impl From<StoreCollected> for Collected {
     }
 }
 
+/// The disk that one group uses, in bytes.
+#[pyclass(frozen, get_all, skip_from_py_object, module = "fastlayer._core")]
+#[derive(Clone, Copy, Debug)]
+pub struct GroupUsage {
+    unique: u64,
+    shared: u64,
+    added: u64,
+    derived: u64,
+    exports: u64,
+}
+
+impl From<StoreGroupUsage> for GroupUsage {
+    fn from(usage: StoreGroupUsage) -> Self {
+        Self {
+            unique: usage.unique,
+            shared: usage.shared,
+            added: usage.added,
+            derived: usage.derived,
+            exports: usage.exports,
+        }
+    }
+}
+
 /// The disk that a store uses, in bytes.
 #[pyclass(frozen, get_all, module = "fastlayer._core")]
 #[derive(Debug)]
@@ -88,7 +111,7 @@ pub struct Usage {
     total: u64,
     unused: u64,
     places: BTreeMap<String, u64>,
-    groups: Vec<(u64, u64, u64, u64)>,
+    groups: Vec<GroupUsage>,
 }
 
 impl From<StoreUsage> for Usage {
@@ -97,11 +120,7 @@ impl From<StoreUsage> for Usage {
             total: usage.total,
             unused: usage.unused,
             places: usage.places,
-            groups: usage
-                .groups
-                .iter()
-                .map(|group| (group.unique, group.shared, group.added, group.exports))
-                .collect(),
+            groups: usage.groups.iter().copied().map(GroupUsage::from).collect(),
         }
     }
 }

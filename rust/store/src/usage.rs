@@ -36,7 +36,10 @@ pub struct GroupUsage {
     pub shared: u64,
     /// Needed by no group before this one.
     pub added: u64,
-    /// The part of `unique` and `shared` that exports have left, and can do without.
+    /// The part of `unique` and `shared` that is made of the rest, and made again when it is
+    /// needed: tree indexes, checkouts, and `exports`.
+    pub derived: u64,
+    /// The part of `derived` that exports have left.
     pub exports: u64,
 }
 
@@ -201,16 +204,18 @@ impl Needs {
         })?;
         for (number, list) in self.lists.iter().enumerate() {
             let group = &mut usage.groups[number];
-            let (mut all, mut exports) = (0, 0);
+            let mut all = 0;
             for item in list {
                 let bytes = self.items.get(item).map_or(0, |need| need.bytes);
                 all += bytes;
-                if matches!(item, Item::LeftBehind(_)) {
-                    exports += bytes;
+                match item {
+                    Item::LeftBehind(_) => group.exports += bytes,
+                    Item::Checkout(_) | Item::Tree(_) => group.derived += bytes,
+                    Item::Object(_) | Item::Segment(_) | Item::Recipe(_) | Item::Blob(_) => {}
                 }
             }
             group.shared = all - group.unique;
-            group.exports = exports;
+            group.derived += group.exports;
         }
         Ok(())
     }
