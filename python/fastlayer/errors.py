@@ -134,10 +134,11 @@ class DownloadError(FastlayerError):
     """A file or repository of the network cannot be fetched."""
 
 
-class DockerfileError(FastlayerError):
-    """A Dockerfile cannot be parsed, or asks for what is not supported.
+class PlacedError(FastlayerError):
+    """Something is wrong at a place of a Dockerfile.
 
-    ``file``, ``line`` and ``column`` (1-based) locate it, ``source`` is the offending line's text.
+    ``file``, ``line`` and ``column`` (1-based) locate it, ``source`` is the offending line's text
+    and ``length`` how many characters of it are meant; what is not known is ``None``.
     """
 
     def __init__(
@@ -149,32 +150,41 @@ class DockerfileError(FastlayerError):
         line: int | None = None,
         column: int | None = None,
         source: str | None = None,
+        length: int | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
         self.file = file
         self.line = line
         self.column = column
         self.source = source
+        self.length = length
+
+    def excerpt(self) -> str:
+        """The offending line behind its number and column, and what is meant underlined.
+
+        Empty where the line's text is not known, or is empty itself.
+        """
+        text = (self.source or "").rstrip()
+        if not text or not self.line:
+            return ""
+        column = self.column or len(text) - len(text.lstrip()) + 1
+        length = max(1, min(self.length or len(text), len(text) - column + 1))
+        # Tabs stay, so that what is below stands below.
+        before = "".join("\t" if one == "\t" else " " for one in text[: column - 1])
+        gutter = f"  {self.line}:{column} | "
+        return f"{gutter}{text}\n{'| '.rjust(len(gutter))}{before}{'^' * length}\n"
+
+
+class DockerfileError(PlacedError):
+    """A Dockerfile cannot be parsed, or asks for what is not supported."""
 
     def __str__(self) -> str:
         place = self.file or "Dockerfile"
         return f"{place}:{self.line}: {self.message}" if self.line else f"{place}: {self.message}"
 
 
-class BuildError(FastlayerError):
+class BuildError(PlacedError):
     """A build cannot be done; ``file`` and ``line`` name the instruction, where there is one."""
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        hint: str | None = None,
-        file: str | None = None,
-        line: int | None = None,
-    ) -> None:
-        super().__init__(message, hint=hint)
-        self.file = file
-        self.line = line
 
 
 class RunFailedError(BuildError):

@@ -65,6 +65,7 @@ def test_a_missing_base(workshop: Workshop) -> None:
     assert done.returncode == 1
     assert done.stderr.decode().endswith(
         "error: Dockerfile:1: image docker.io/library/debian:bookworm is not in the store\n"
+        "  1:1 | FROM debian:bookworm\n      | ^^^^^^^^^^^^^^^^^^^^\n"
         "hint: skopeo copy docker://docker.io/library/debian:bookworm "
         "oci-archive:x.tar:docker.io/library/debian:bookworm"
         " && fastlayer load -i x.tar\n"
@@ -182,3 +183,24 @@ def test_a_read_only_store() -> None:
 
     with user_folder() as folder:
         as_ordinary_user(attempt)
+
+
+def test_the_command_underlines_what_is_wrong(workshop: Workshop) -> None:
+    command = workshop.command()
+
+    def told(dockerfile: str) -> str:
+        workshop.write({"Dockerfile": dockerfile})
+        done = command.run("build", "--progress=none", workshop.context, check=False)
+        assert done.returncode == 1
+        return done.stderr.decode()
+
+    assert told("FROM busybox\nCOPY --form=x a b\n") == (
+        "error: Dockerfile:2: unknown flag: --form\n"
+        "  2:6 | COPY --form=x a b\n"
+        "      |      ^^^^^^\n"
+        "hint: did you mean --from?\n"
+    )
+    assert (
+        "nope: not found in the build context\n  3:1 | COPY nope /\n      | ^^^^^^^^^^^\n"
+    ) in told("FROM busybox\n\nCOPY nope /\n")
+    assert "|" not in told("FROM busybox\nRUN exit 1\n")

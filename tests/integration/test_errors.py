@@ -58,6 +58,7 @@ def build_fails(fastlayer: Command, context: Path, dockerfile: str) -> Failure:
 def test_an_unknown_instruction_has_a_suggestion(fastlayer: Command, context: Path) -> None:
     failure = build_fails(fastlayer, context, "FROM base\n\nCOPPY a b\n")
     assert failure.error == "Dockerfile:3: unknown instruction: COPPY"
+    assert failure.excerpt == "  3:1 | COPPY a b\n      | ^^^^^"
     assert failure.hint == "did you mean COPY?"
     assert failure.code == 1
 

@@ -8,12 +8,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The end of a command's stderr, taken apart; ``before`` is what stood above it."""
+    """The end of a command's stderr, taken apart.
+
+    ``before`` is what stood above it, ``excerpt`` the line of a Dockerfile that it is about,
+    underlined.
+    """
 
     code: int
     error: str
     hint: str
     before: str
+    excerpt: str = ""
 
     @classmethod
     def of(cls, done: subprocess.CompletedProcess[bytes]) -> Failure:
@@ -26,6 +31,8 @@ class Failure:
         assert len(starts) == 1, f"not one error in: {text}"
         start = starts[0]
         rest = lines[start + 1 :]
+        excerpt = rest[:2] if rest[:1] and rest[0].startswith("  ") else []
+        rest = rest[len(excerpt) :]
         assert all(line.startswith("hint: ") for line in rest[:1]), text
         assert len(rest) <= 1, f"more than a hint in: {text}"
         error = lines[start].removeprefix("error: ")
@@ -35,4 +42,5 @@ class Failure:
             error=error,
             hint=rest[0].removeprefix("hint: ") if rest else "",
             before="\n".join(lines[:start]),
+            excerpt="\n".join(excerpt),
         )

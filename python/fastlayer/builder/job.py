@@ -32,10 +32,12 @@ from fastlayer.cache.mounts import CacheMounts
 from fastlayer.cache.policy import StepCache, cache_budget
 from fastlayer.dockerfile import Dockerfile, parse
 from fastlayer.dockerfile.lint import check_data
+from fastlayer.dockerfile.source import printable
 from fastlayer.errors import (
     BuildError,
     FastlayerError,
     ImageNotFoundError,
+    PlacedError,
     RunFailedError,
     UsageError,
 )
@@ -221,6 +223,9 @@ def _opened(
         work = _Build(opened, options, reporter, remote, place, text)
         try:
             yield work
+        except PlacedError as error:
+            work.show_place(error)
+            raise
         finally:
             work.tell_warnings()
 
@@ -282,6 +287,13 @@ class _Build:
             options=check_options(self._options),
         )
         return CheckReport(self._text.name, self._text.data, result)
+
+    def show_place(self, error: PlacedError) -> None:
+        """Give an error the text of its line; that of a failed process names it already."""
+        if error.source is None and error.line and not isinstance(error, RunFailedError):
+            lines = self._text.data.decode("utf-8", "replace").splitlines()
+            if error.line <= len(lines):
+                error.source = printable(lines[error.line - 1])
 
     def tell_warnings(self) -> None:
         """Tell what is odd about the Dockerfile, once: at the end, where it is read."""

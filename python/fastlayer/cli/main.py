@@ -94,6 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 141
     except errors.FastlayerError as error:
         sys.stderr.write(f"error: {error}\n")
+        if isinstance(error, errors.PlacedError):
+            sys.stderr.write(error.excerpt())
         if error.hint:
             sys.stderr.write(f"hint: {error.hint}\n")
         return error.exit_code

@@ -35,9 +35,7 @@ def main(arguments: list[str]) -> int:
         return 1
     except DockerfileError as error:
         sys.stderr.write(f"error: {error}\n")
-        if error.source is not None:
-            marker = " " * ((error.column or 1) - 1) + "^"
-            sys.stderr.write(f"  {error.source}\n  {marker}\n")
+        sys.stderr.write(error.excerpt())
         if error.hint:
             sys.stderr.write(f"hint: {error.hint}\n")
         return 1

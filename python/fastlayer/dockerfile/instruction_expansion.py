@@ -115,6 +115,7 @@ def expand_instruction_names(
             line=instruction.span.first,
             column=column or 1,
             source=instruction.original,
+            length=len(error.token) or None,
         )
     return ExpandedInstruction(
         instruction=expanded, used=frozenset(expander.used), unset=frozenset(expander.unset)

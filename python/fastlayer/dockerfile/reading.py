@@ -112,6 +112,7 @@ def read_instruction(node: Node, syntax: Syntax, *, span: Span | None = None) ->
             line=line if span is None else place.first,
             column=column,
             source=syntax.lines[line - 1],
+            length=len(error.token) or None,
         )
 
 

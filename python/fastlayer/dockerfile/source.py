@@ -55,6 +55,7 @@ def fail(
     line: int | None = None,
     column: int | None = None,
     source: str | None = None,
+    length: int | None = None,
     hint: str | None = None,
 ) -> NoReturn:
     """Raise the error for a place in a Dockerfile.
@@ -67,6 +68,8 @@ def fail(
         The place; line and column are 1-based.
     source:
         The text of the line, without its end.
+    length:
+        How many characters of it are meant; all of the rest where it is ``None``.
 
     Raises
     ------
@@ -74,16 +77,17 @@ def fail(
         Always.
     """
     raise DockerfileError(
-        _printable(message),
-        hint=None if hint is None else _printable(hint),
+        printable(message),
+        hint=None if hint is None else printable(hint),
         file=file,
         line=line,
         column=column,
-        source=None if source is None else _printable(source),
+        source=None if source is None else printable(source),
+        length=length,
     )
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """The text with U+FFFD for control characters: a file must not steer the terminal.
 
     Each stays one character, so that columns stay true.

@@ -24,8 +24,8 @@ def test_check(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert captured.out == ""
     assert captured.err.splitlines() == [
         f"error: {file}:2: unknown instruction: FOM",
-        "    FOM bar",
-        "    ^",
+        "  2:3 |   FOM bar",
+        "      |   ^^^",
         "hint: did you mean FROM?",
     ]
     file.write_bytes(b"FROM a\n")

@@ -221,3 +221,16 @@ def test_nodes_cover_the_file_in_order(parts: list[str]) -> None:
     for node in syntax.nodes:
         assert last < node.first <= node.last <= data.count(b"\n") + 1
         last = node.last
+
+
+@pytest.mark.parametrize(
+    ("text", "excerpt"),
+    [
+        ("FROM a\n  RUUN b\n", "  2:3 |   RUUN b\n      |   ^^^^\n"),
+        ("FROM a\nCOPY \\\n\t--form=x b c\n", "  3:2 | \t--form=x b c\n      | \t^^^^^^\n"),
+        ("FROM a\nENV b\n", "  2:1 | ENV b\n      | ^^^^^\n"),
+        ("", ""),
+    ],
+)
+def test_what_is_wrong_is_underlined(text: str, excerpt: str) -> None:
+    assert fails(text).excerpt() == excerpt
