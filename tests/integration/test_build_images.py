@@ -204,3 +204,14 @@ def test_the_command_underlines_what_is_wrong(workshop: Workshop) -> None:
         "nope: not found in the build context\n  3:1 | COPY nope /\n      | ^^^^^^^^^^^\n"
     ) in told("FROM busybox\n\nCOPY nope /\n")
     assert "|" not in told("FROM busybox\nRUN exit 1\n")
+
+
+def test_outputs_name_the_image_or_keep_none(workshop: Workshop) -> None:
+    named = workshop.build(
+        "FROM busybox\nENV N=1\n", tags="one", outputs=('type=image,"name=two:2,one:latest"',)
+    )
+    assert named.tags == ("docker.io/library/one:latest", "docker.io/library/two:2")
+    assert ImageCatalog(workshop.store).resolve("two:2").id == named.image_id
+    cached = workshop.build("FROM busybox\nENV N=2\nRUN true\n", outputs=("type=cacheonly",))
+    assert cached.image_id is None
+    assert workshop.build("FROM busybox\nENV N=2\nRUN true\n").cached == 2

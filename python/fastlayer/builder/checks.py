@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastlayer.builder.context import BuildContext
 from fastlayer.builder.options import BuildOptions
+from fastlayer.builder.plan import DEFAULT_PATH
 from fastlayer.builder.scope import platform_arguments
 from fastlayer.dockerfile import Dockerfile
 from fastlayer.dockerfile.lint import BaseImage, CheckOptions, Facts, Result, parse_check_options
@@ -42,7 +43,7 @@ def check_facts(options: BuildOptions, catalog: ImageCatalog, context: BuildCont
             return None
         runtime = image.config.config
         return BaseImage(
-            environment=runtime.environment(),
+            environment={"PATH": DEFAULT_PATH, **runtime.environment()},
             has_shell=runtime.shell is not None,
             platform=str(image.platform),
         )

@@ -138,7 +138,8 @@ def build(
     options = _options(arguments)
     given = arguments.get("outputs", ())
     forms = tuple(parse_output(form) if isinstance(form, str) else form for form in given)
-    references = tuple(_reference(tag) for tag in options.tags)
+    stored = [name for form in forms if form.kind == "image" for name in form.names]
+    references = tuple(dict.fromkeys(_reference(tag) for tag in (*options.tags, *stored)))
     if options.annotations and not any(form.kind == "oci" for form in forms):
         raise UsageError(
             "annotations are of a manifest, and no output with an OCI manifest is written",
@@ -349,7 +350,8 @@ class _Build:
     ) -> BuildResult:
         """Make the image, name it, and write the outputs."""
         config = image_config(plan.stages[plan.target], stage.chain, stage.history)
-        files_only = bool(forms) and all(form.kind in {"local", "tar"} for form in forms)
+        fileless = {"local", "tar", "cacheonly"}
+        files_only = bool(forms) and all(form.kind in fileless for form in forms)
         image_id = None
         if references or not files_only:
             image_id = self._keep_image(config, references)
@@ -427,7 +429,7 @@ class _Build:
         self, form: Output, config: ImageConfig, references: tuple[Reference, ...]
     ) -> Descriptor | None:
         """Write one form; gives the descriptor of its manifest, where it has one."""
-        if form.kind == "image":
+        if form.kind in {"image", "cacheonly"}:
             return None
         from fastlayer.image.image import Image
         from fastlayer.transport.outputs import write_image

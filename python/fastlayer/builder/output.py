@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 
 from fastlayer.errors import UsageError
 from fastlayer.value import Value
 
-KINDS = ("local", "tar", "oci", "docker", "image")
-"""What ``type=`` may be; ``image`` is the store itself."""
+KINDS = ("local", "tar", "oci", "docker", "image", "cacheonly")
+"""What ``type=`` may be; ``image`` is the store itself, ``cacheonly`` keeps no image at all."""
 
 _CODECS = {
     "gzip": "gzip",
@@ -17,14 +18,25 @@ _CODECS = {
     "uncompressed": "none",
     "none": "none",
 }
-_UNDONE = ("registry", "cacheonly")
+_STORED = frozenset({"image", "cacheonly"})
+_NAMED = frozenset({"image", "oci", "docker"})
+
+_HOLDING: Mapping[str, Mapping[str, str]] = {
+    "local": {"mode": "copy"},
+    "tar": {},
+    "oci": {"tar": "true", "oci-mediatypes": "true", "force-compression": "true"},
+    "docker": {"tar": "true", "oci-mediatypes": "false", "force-compression": "true"},
+    "image": {"push": "false", "store": "true", "unpack": "false"},
+    "cacheonly": {},
+}
+"""By kind: further options that say what holds anyway."""
 
 
 class Output(Value):
     """One form of the result.
 
-    ``destination`` is a path, or ``-`` for standard output; empty for ``image``. ``codec`` and
-    ``level`` are those of layers in an archive, ``None`` for the defaults.
+    ``destination`` is a path, or ``-`` for standard output; empty for ``image`` and ``cacheonly``.
+    ``codec`` and ``level`` are those of layers in an archive, ``None`` for the defaults.
     """
 
     kind: str
@@ -48,36 +60,34 @@ def parse_output(text: str) -> Output:
         return Output(kind="tar", destination="-")
     if "=" not in text:
         return Output(kind="local", destination=text)
-    fields = {}
-    for field in text.split(","):
-        key, equals, value = field.partition("=")
-        if not equals:
-            raise UsageError(f"--output {text}: {field!r} is not KEY=VALUE")
-        key = key.strip()
-        name = key if key.startswith("annotation.") else key.lower()
-        fields[name] = value.strip()
+    fields = _fields(text)
     kind = fields.pop("type", "")
     destination = fields.pop("dest", "")
-    if kind in _UNDONE:
+    if kind == "registry":
         raise UsageError(
-            f"--output type={kind} is not supported",
+            "--output type=registry is not supported",
             hint="write an archive with type=oci,dest=FILE, and push that",
         )
     if kind not in KINDS:
         raise UsageError(f"--output type={kind} is not known", hint=f"one of {', '.join(KINDS)}")
     if not destination and kind == "local":
         raise UsageError("--output type=local needs dest=DIRECTORY")
+    if destination and kind in _STORED:
+        raise UsageError(f"--output {text}: type={kind} goes nowhere, and has no dest")
     names = tuple(name for name in fields.pop("name", "").split(",") if name)
-    codec, level = _compression(text, fields)
+    if names and kind not in _NAMED:
+        raise UsageError(f"--output {text}: type={kind} has no name")
+    codec, level = _compression(text, kind, fields)
     prefix = "annotation."
     found = {key: fields.pop(key) for key in tuple(fields) if key.startswith(prefix)}
     if found and kind != "oci":
         raise UsageError(f"--output {text}: only type=oci has a manifest with annotations")
-    if fields:
-        raise UsageError(f"--output {text}: the option {next(iter(fields))} is not supported")
+    left = [key for key, value in fields.items() if value.lower() != _HOLDING[kind].get(key)]
+    if left:
+        raise UsageError(f"--output {text}: {left[0]}={fields[left[0]]} is not supported")
     return Output(
         kind=kind,
-        destination=destination or ("" if kind == "image" else "-"),
+        destination=destination or ("" if kind in _STORED else "-"),
         names=names,
         codec=codec,
         level=level,
@@ -85,7 +95,20 @@ def parse_output(text: str) -> Output:
     )
 
 
-def _compression(text: str, fields: dict[str, str]) -> tuple[str | None, int | None]:
+def _fields(text: str) -> dict[str, str]:
+    """The ``KEY=VALUE`` of a text; a field with commas stands in quotes, as in CSV."""
+    fields = {}
+    for field in next(csv.reader([text])):
+        key, equals, value = field.partition("=")
+        if not equals:
+            raise UsageError(f"--output {text}: {field!r} is not KEY=VALUE")
+        key = key.strip()
+        name = key if key.startswith("annotation.") else key.lower()
+        fields[name] = value.strip()
+    return fields
+
+
+def _compression(text: str, kind: str, fields: dict[str, str]) -> tuple[str | None, int | None]:
     codec = fields.pop("compression", "")
     if codec and codec not in _CODECS:
         raise UsageError(
@@ -93,6 +116,11 @@ def _compression(text: str, fields: dict[str, str]) -> tuple[str | None, int | N
             hint=f"one of {', '.join(_CODECS)}",
         )
     level = fields.pop("compression-level", "")
+    if (codec or level) and kind not in {"oci", "docker"}:
+        raise UsageError(
+            f"--output {text}: type={kind} has no layers to compress",
+            hint="compress an image when it is saved: fastlayer save --compression",
+        )
     if level and not level.isdigit():
         raise UsageError(f"--output {text}: compression-level {level} is not a number")
     return _CODECS.get(codec), int(level) if level else None

@@ -125,8 +125,11 @@ def find_dockerfile(
 def _inside(root: str, path: str) -> DockerfileText:
     """A Dockerfile of somebody else's files: no link leads out of them."""
     real = os.path.realpath(os.path.join(root, path.lstrip("/")))
-    if not real.startswith(os.path.realpath(root) + os.sep):
-        raise ContextError(f"the Dockerfile {path} is not in the context")
+    if not real.startswith(os.path.realpath(root) + os.sep) or not os.path.exists(real):
+        raise ContextError(
+            f"the Dockerfile {path} is not in the context",
+            hint="-f names a file inside of a context that is fetched or unpacked",
+        )
     return read_dockerfile(root, real).replace(name=path)
 
 

@@ -55,7 +55,7 @@ from fastlayer.value import replace
 
 SCRATCH = "scratch"
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""``PATH`` of a stage that starts from scratch."""
+"""``PATH`` of a stage that starts from scratch, or from an image without one."""
 
 _Base = BaseImage | FromStage | FromContext | None
 """What a stage starts from; ``None`` is scratch, a context the files of a directory."""
@@ -274,6 +274,10 @@ class _Planner:
             config = mutate.with_runtime(empty_config(platform), section)
         else:
             config = replace(base.config, diff_ids=(), history=(), raw=None)
+            if not any(one.startswith("PATH=") for one in config.config.env):
+                # An imported tar has none, and `ENV PATH=/opt/bin:$PATH` must not be all there is.
+                section = replace(config.config, env=(*config.config.env, f"PATH={DEFAULT_PATH}"))
+                config = mutate.with_runtime(config, section)
         return StageState(
             config=config,
             globals=self._globals,

@@ -17,6 +17,12 @@ from fastlayer.errors import UsageError
         ("type=tar", Output(kind="tar", destination="-")),
         ("type=image", Output(kind="image")),
         (
+            'type=image,push=false,"name=a:1,b:2"',
+            Output(kind="image", names=("a:1", "b:2")),
+        ),
+        ("type=cacheonly", Output(kind="cacheonly")),
+        ("type=oci,tar=true,oci-mediatypes=true", Output(kind="oci", destination="-")),
+        (
             "type=docker,dest=x,name=a:1,compression=zstd,compression-level=9",
             Output(kind="docker", destination="x", names=("a:1",), codec="zstd", level=9),
         ),
@@ -38,7 +44,12 @@ def test_understood(text: str, output: Output) -> None:
         ("type=local", "needs dest=DIRECTORY"),
         ("type=oci,dest=x,compression=lz4", "compression lz4 is not supported"),
         ("type=oci,dest=x,compression-level=high", "is not a number"),
-        ("type=oci,dest=x,rewrite-timestamp=true", "the option rewrite-timestamp is not"),
+        ("type=oci,dest=x,odd=true", "odd=true is not supported"),
+        ("type=oci,dest=x,tar=false", "tar=false is not supported"),
+        ("type=image,push=true", "push=true is not supported"),
+        ("type=image,dest=x", "type=image goes nowhere, and has no dest"),
+        ("type=image,compression=zstd", "type=image has no layers to compress"),
+        ("type=local,dest=x,name=a", "type=local has no name"),
         ("type=oci,x", "'x' is not KEY=VALUE"),
     ],
 )

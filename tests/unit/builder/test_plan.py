@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from fastlayer.builder.graph import FileStep, FromContext, FromImage, FromStage, RunStep
 from fastlayer.builder.options import Secret
+from fastlayer.builder.plan import DEFAULT_PATH
 from fastlayer.errors import BuildError, DockerfileError
 from fastlayer.oci.config import RuntimeConfig
 from fastlayer.value import replace
@@ -251,3 +252,11 @@ def test_foreign_platforms_build_without_run() -> None:
     assert stage.config.platform == foreign
     with pytest.raises(DockerfileError, match="RUN for linux/s390x cannot run on this machine"):
         target("FROM scratch\nRUN a\n", platform=foreign)
+
+
+def test_a_base_without_a_path_gets_one() -> None:
+    """An imported tar has none: ``ENV PATH=/opt/bin:$PATH`` left nothing but ``/opt/bin:``."""
+    bare = replace(DEBIAN, config=RuntimeConfig(env=("BASE=yes",)))
+    made = plan("FROM bare\nENV PATH=/opt/bin:$PATH\n", images=Images({"bare": bare}))
+    stage = made.stages[made.target]
+    assert stage.config.config.env == ("BASE=yes", f"PATH=/opt/bin:{DEFAULT_PATH}")
