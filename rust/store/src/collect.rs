@@ -8,34 +8,41 @@
 //!    before that is made good when the store is opened next.
 //! 2. Checkouts and tree indexes of layers that are gone are removed.
 //! 3. Objects and segments that no recipe lists are removed, while nobody is making a layer:
-//!    such a one relies on contents that no recipe names yet. Writers wait for the time of the
-//!    removal only. When those that are at work do not come to an end, this step is left to the
-//!    next collection.
+//!    such a one relies on contents that no recipe names yet. Writers that wait have their turn
+//!    after an instant, and what they made is spared. When those that are at work do not come to
+//!    an end, the rest of this step is left to the next collection.
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fastlayer_fs::lock::LockMode;
 use fastlayer_fs::publish::TEMPORARY_PREFIX;
 use fastlayer_fs::{Directory, FileLock, remove_tree};
 
-use crate::area::{Area, Fanout, file_name, remove};
+use crate::area::{Area, file_name, remove};
 use crate::digest::{BlobDigest, DiffId};
 use crate::error::{Error, Result, check_cancelled};
 use crate::frame_cache::{FrameCache, layer_of};
-use crate::layer_reader::read_recipe;
 use crate::store::{SET_ASIDE, Store};
 use crate::sync::SYNC;
 use crate::tally::Tally;
+
+use contents::{Doomed, Marked, Victim, unmarked};
+
+mod contents;
 
 /// Age at which somebody's work in progress is taken for left behind.
 const STALE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long contents wait for the writers that are at work.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long contents are removed before writers that wait have their turn.
+const TURN: Duration = Duration::from_millis(50);
 /// One collection at a time.
 pub(crate) const COLLECTOR: &[u8] = b"collect";
+/// Held by a collection from when it sets layers aside until it is known which of them go.
+const DECIDING: &[u8] = b"decide";
 
 /// What stays in the store.
 #[derive(Clone, Debug, Default)]
@@ -224,7 +231,7 @@ impl Store {
                 Err(error) if error.is_not_found() => continue,
                 Err(error) => return Err(error.into()),
                 Ok(file) if self.collecting().load(Ordering::Acquire) => return Ok(Some(file)),
-                Ok(_) => FileLock::acquire(self.locks(), COLLECTOR, LockMode::Shared)?,
+                Ok(_) => FileLock::acquire(self.locks(), DECIDING, LockMode::Shared)?,
             };
             break;
         }
@@ -281,6 +288,7 @@ impl Collection<'_> {
         let store = self.store;
         // A sync at this moment would leave out a recipe that is about to come back.
         let _sync = FileLock::acquire(store.locks(), SYNC, LockMode::Exclusive)?;
+        let _deciding = FileLock::acquire(store.locks(), DECIDING, LockMode::Exclusive)?;
         let places = store.set_aside()?;
         for ((place, aside), names) in places.iter().zip(listed) {
             let named = |name: &&String| keeps_layer(keep, name) || keeps_blob(keep, name);
@@ -345,39 +353,54 @@ impl Collection<'_> {
         })
     }
 
-    /// Removes the objects and segments that no recipe lists.
+    /// Removes the objects and segments that no recipe lists. Writers are locked out for a turn at
+    /// a time (docs/decisions/writers-are-locked-out-by-turns.md).
     fn contents(&mut self, cancel: &AtomicBool) -> Result<()> {
         let store = self.store;
         let known: HashSet<DiffId> = store.layers()?.into_iter().collect();
-        let mut marked = Marked::new(store, &known)?;
+        let marked = Marked::new(store, &known)?;
         // Looked for while writers may go on, so that they are locked out for less time.
-        let objects = victims(store, |area| &area.objects, &marked.objects)?;
-        let segments = victims(store, |area| &area.segments, &marked.segments)?;
-        let Some(_lock) = store.lock_out_writers(PATIENCE, cancel)? else {
-            self.collected.postponed = !(objects.is_empty() && segments.is_empty());
-            return Ok(());
-        };
-        let made = store.layers()?.into_iter();
-        let made: HashSet<DiffId> = made.filter(|layer| !known.contains(layer)).collect();
-        marked.add(store, &made)?;
-        for id in segments.difference(&marked.segments) {
-            self.collected.segments += 1;
-            self.remove_content(|area| &area.segments, id)?;
+        let mut doomed = Doomed::new(store, known, marked)?;
+        loop {
+            let Some(lock) = store.lock_out_writers(PATIENCE, cancel)? else {
+                self.collected.postponed = !doomed.is_empty();
+                return Ok(());
+            };
+            doomed.spare_new(store)?;
+            let turn = Instant::now();
+            while let Some(victim) = doomed.next() {
+                check_cancelled(cancel)?;
+                self.remove_content(victim)?;
+                if turn.elapsed() >= TURN && store.writers_wait()? {
+                    break;
+                }
+            }
+            if doomed.is_empty() {
+                return self.unfinished();
+            }
+            drop(lock);
+            store.let_writers_in(TURN)?;
         }
-        for id in objects.difference(&marked.objects) {
-            check_cancelled(cancel)?;
-            self.collected.objects += 1;
-            self.remove_content(|area| &area.objects, id)?;
-        }
-        self.unfinished()
     }
 
-    /// Removes a content; the area that a sync takes it from first.
-    fn remove_content(&mut self, place: impl Fn(&Area) -> &Fanout, id: &[u8; 32]) -> Result<()> {
+    /// Removes a content; from the area that a sync takes it from first.
+    fn remove_content(&mut self, victim: Victim) -> Result<()> {
+        let id = match victim {
+            Victim::Object(id) => id,
+            Victim::Segment(id) => id,
+        };
         for area in [self.store.unsynced(), self.store.durable()] {
-            if let Some(shard) = place(area).existing(id[0])? {
-                self.remove(&shard, &file_name(id))?;
+            let place = match victim {
+                Victim::Object(_) => &area.objects,
+                Victim::Segment(_) => &area.segments,
+            };
+            if let Some(shard) = place.existing(id[0])? {
+                self.remove(&shard, &file_name(&id))?;
             }
+        }
+        match victim {
+            Victim::Object(_) => self.collected.objects += 1,
+            Victim::Segment(_) => self.collected.segments += 1,
         }
         Ok(())
     }
@@ -480,51 +503,4 @@ fn unnamed(directory: &Directory, keeps: impl Fn(&str) -> bool) -> Result<Vec<St
         }
     }
     Ok(names)
-}
-
-fn unmarked(fanout: &Fanout, marked: &HashSet<[u8; 32]>) -> Result<Vec<[u8; 32]>> {
-    let ids = fanout.ids()?.into_iter();
-    Ok(ids.filter(|id| !marked.contains(id)).collect())
-}
-
-fn victims(
-    store: &Store,
-    place: impl Fn(&Area) -> &Fanout,
-    marked: &HashSet<[u8; 32]>,
-) -> Result<HashSet<[u8; 32]>> {
-    let mut found = HashSet::new();
-    for area in [store.unsynced(), store.durable()] {
-        found.extend(unmarked(place(area), marked)?);
-    }
-    Ok(found)
-}
-
-/// What layers are made of.
-#[derive(Default)]
-struct Marked {
-    objects: HashSet<[u8; 32]>,
-    segments: HashSet<[u8; 32]>,
-}
-
-impl Marked {
-    fn new(store: &Store, layers: &HashSet<DiffId>) -> Result<Self> {
-        let mut marked = Self::default();
-        marked.add(store, layers)?;
-        Ok(marked)
-    }
-
-    fn add(&mut self, store: &Store, layers: &HashSet<DiffId>) -> Result<()> {
-        for diff_id in layers {
-            let recipe = match read_recipe(store, diff_id) {
-                Ok(recipe) => recipe,
-                Err(Error::NotFound { .. }) => continue,
-                Err(error) => return Err(error),
-            };
-            let objects = recipe.objects.iter().map(|id| *id.as_bytes());
-            self.objects.extend(objects);
-            let segments = recipe.segments.iter().map(|id| *id.as_bytes());
-            self.segments.extend(segments);
-        }
-        Ok(())
-    }
 }

@@ -28,6 +28,8 @@ const LEASES: &[u8] = b"leases";
 const WRITERS: &[u8] = b"writers";
 /// Held by collection while it waits for writers, so that no new one gets in before it.
 const GATE: &[u8] = b"gate";
+/// Held by whoever waits to make a layer, so that a collection can tell.
+const WAITING: &[u8] = b"waiting";
 const PRIVATE: u32 = 0o700;
 /// Pause between two tries to lock writers out.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -203,9 +205,10 @@ impl Store {
         if let Some(known) = lock(slot).upgrade() {
             return Ok(Writing { _lock: known });
         }
+        let waiting = FileLock::acquire_unless(self.locks(), WAITING, LockMode::Shared, cancel)?;
         let gate = FileLock::acquire_unless(self.locks(), GATE, LockMode::Shared, cancel)?;
         let held = FileLock::acquire_unless(self.locks(), WRITERS, LockMode::Shared, cancel)?;
-        drop(gate);
+        drop((gate, waiting));
         let held = Arc::new(held);
         *lock(slot) = Arc::downgrade(&held);
         Ok(Writing { _lock: held })
@@ -228,6 +231,21 @@ impl Store {
             }
             std::thread::sleep(PAUSE);
         }
+    }
+
+    /// Whether somebody waits to make a layer.
+    pub(crate) fn writers_wait(&self) -> Result<bool> {
+        let lock = FileLock::try_acquire(self.locks(), WAITING, LockMode::Exclusive)?;
+        Ok(lock.is_none())
+    }
+
+    /// Lets those who wait to make a layer go first; nobody may be locked out.
+    pub(crate) fn let_writers_in(&self, patience: Duration) -> Result<()> {
+        let end = Instant::now() + patience;
+        while self.writers_wait()? && Instant::now() < end {
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
     }
 
     /// Whether no layer is being made at this moment.

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::fs;
+use std::fs::{self, File};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -230,4 +230,39 @@ fn many_build_and_collect_at_once() {
     });
     collect(&store, nothing);
     is_whole(&store, &[]);
+}
+
+/// Contents are removed by turns: a writer that comes meanwhile gets in between, and what it relies
+/// on is spared.
+#[test]
+fn a_writer_that_comes_in_the_middle_of_a_removal_gets_in() {
+    let store = TestStore::new();
+    let gone = many_files(&store);
+    let writer = reopened(&store);
+    let locks = store.path().join("locks");
+    let ending = std::thread::spawn(move || {
+        // The collection holds the lock that a layer in the making shares.
+        let held = File::create(locks.join("writers")).unwrap();
+        while held.try_lock_shared().is_ok() {
+            held.unlock().unwrap();
+            std::thread::yield_now();
+        }
+        many_files(&writer)
+    });
+    let collected = collect(&store, nothing);
+    let again = ending.join().unwrap();
+    assert_eq!(again.diff_id, gone.diff_id);
+    assert!(!collected.postponed && collected.layers == [gone.diff_id]);
+    is_whole(&store, &[again.diff_id]);
+}
+
+fn many_files(store: &Store) -> LayerInfo {
+    let mut tar = Vec::new();
+    for number in 0..3000 {
+        member(&mut tar, &format!("{number}"), &pseudo_random(5000, number));
+    }
+    tar.extend_from_slice(&TRAILER);
+    store
+        .ingest(tar.as_slice(), IngestOptions::default(), &mut |_| {})
+        .unwrap()
 }
