@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.file_system import place
@@ -31,6 +31,13 @@ EDIT = st.builds(Edit, NUMBER, NUMBER, NUMBER, NUMBER)
 EDITS = st.lists(EDIT, max_size=10) | st.lists(EDIT, min_size=15, max_size=40)
 STEPS = st.lists(EDITS, min_size=2, max_size=4)
 EPOCH = 1_500_000_000
+INTO_ABOVE = (
+    [Edit(0, 0, over, how) for over, how in ((0, 24), (1, 25), (2, 26), (2, 25), (3, 26))]
+    + [Edit(11, 4, 0, 51)],
+    [Edit(8, 2, 0, 0)],
+)
+"""``cp -aT a/b a``, where ``a/b/c`` is older than ``a/b/b`` and ``a/b/b/c`` has the set-group-id
+bit: whether ``a/c`` gets it depends on which of the two is copied first."""
 EXAMPLES = settings(
     deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -146,6 +153,7 @@ def check_places(mounts: TreeMounts, first: list[Edit], second: list[Edit]) -> N
 
 @settings(EXAMPLES, max_examples=20, derandomize=True)
 @given(EDITS, EDITS)
+@example(*INTO_ABOVE)
 def test_a_full_walk_gives_the_layer_of_an_overlay(
     mounts: TreeMounts, first: list[Edit], second: list[Edit]
 ) -> None:

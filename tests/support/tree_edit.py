@@ -133,6 +133,8 @@ def _apply(root: Path, edit: Edit, move_directories: bool) -> None:
             return
         if make in (_move, _copy) and target.startswith(source):
             return  # a copy of a directory in itself holds what the copying came across
+        if make is _copy and source.startswith(target + b"/"):
+            return  # it may write to what is yet to be copied: the order of the names decides
         make(old, new, edit.how // len(NAMES))
 
 
