@@ -97,6 +97,11 @@ class UnsafePathError(StoreError):
 class LimitError(StoreError):
     """An input is larger than a named limit (entries, depth, ratio, header size)."""
 
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        if hint is None:
+            hint = "make it smaller or split it up; docs/reliability.md lists the limits"
+        super().__init__(message, hint=hint)
+
 
 class NotFoundError(FastlayerError):
     """Something named does not exist."""

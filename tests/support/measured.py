@@ -1,4 +1,8 @@
-"""A command in a process whose memory is measured, and bounded in case the measure is needed."""
+"""A command in a process whose memory is measured, and bounded in case the measure is needed.
+
+So is its processor time, which a busy machine does not lengthen: what never ends is ended by the
+kernel, and what waits for ever by the test's own limit.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +21,14 @@ MEMORY = 300 << 20
 """Bytes that a command may have in memory, whatever it is fed."""
 _ADDRESS_SPACE = 4 << 30
 """Bytes after which the kernel refuses more: the machine must survive a failing test."""
+_PROCESSOR_TIME = 600
+"""Seconds of it after which the kernel ends the command; the longest here takes twenty."""
 
 _MAIN = """
 import json, resource, sys
 from fastlayer.cli.main import main
 resource.setrlimit(resource.RLIMIT_AS, ({space}, {space}))
+resource.setrlimit(resource.RLIMIT_CPU, ({time}, {time}))
 code = main(sys.argv[2:])
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
 with open(sys.argv[1], "w") as report:
@@ -52,15 +59,14 @@ class Measured:
         assert self.peak < MEMORY, f"{self.peak >> 20} MiB"
 
 
-def run_measured(
-    command: Command, *arguments: str, feed: Iterable[bytes] = (), timeout: float = 120
-) -> Measured:
+def run_measured(command: Command, *arguments: str, feed: Iterable[bytes] = ()) -> Measured:
     """Run the command to its end; ``feed`` goes to its stdin for as long as it reads."""
     report, report_writer = os.pipe()
     stdin, feed_writer = os.pipe()
     words = [f"/proc/self/fd/{report_writer}", "--root", str(command.root), *arguments]
+    main = _MAIN.format(space=_ADDRESS_SPACE, time=_PROCESSOR_TIME)
     process = subprocess.Popen(
-        [sys.executable, "-c", _MAIN.format(space=_ADDRESS_SPACE), *words],
+        [sys.executable, "-c", main, *words],
         stdin=stdin,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -72,7 +78,7 @@ def run_measured(
     feeder = threading.Thread(target=_feed, args=(feed_writer, feed))
     feeder.start()
     try:
-        _, errors = process.communicate(timeout=timeout)
+        _, errors = process.communicate()
     finally:
         process.kill()
         feeder.join()

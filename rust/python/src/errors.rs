@@ -15,6 +15,9 @@ const EDQUOT: i32 = 122;
 const EACCES: i32 = 13;
 const EPERM: i32 = 1;
 
+/// What can be done about a limit: that of `LimitError`.
+const LIMIT_HINT: &str = "make it smaller or split it up; docs/reliability.md lists the limits";
+
 /// The exception for an error of the store.
 pub fn convert(py: Python<'_>, error: Error) -> PyErr {
     let message = error.to_string();
@@ -53,7 +56,7 @@ pub fn convert(py: Python<'_>, error: Error) -> PyErr {
             make(py, "UsageError", &message, Some("compress with zstd"), None)
         }
         Error::UnsafePath { .. } => make(py, "UnsafePathError", &message, None, None),
-        Error::Limit { .. } => make(py, "LimitError", &message, None, None),
+        Error::Limit { .. } => make(py, "LimitError", &message, Some(LIMIT_HINT), None),
         Error::Format { .. } => make(py, "StoreFormatError", &message, None, None),
         Error::Conflict { .. } => make(py, "ConflictError", &message, None, None),
         Error::Interrupted => make(py, "Interrupted", &message, None, None),
@@ -69,6 +72,8 @@ fn source_hint(detail: &str) -> Option<&'static str> {
         Some("sources are looked for in the build context, less what its .dockerignore leaves out")
     } else if detail.ends_with("permission denied") {
         Some("make it readable, or leave it out with .dockerignore")
+    } else if detail.contains(" is over the limit of ") {
+        Some(LIMIT_HINT)
     } else if detail.contains("changed") {
         Some("run the command again when nothing writes to it")
     } else {

@@ -12,7 +12,7 @@ use crate::arena::{Arena, Step};
 use crate::digest::{ContentId, DiffId, SegmentId};
 use crate::error::Result;
 use crate::index::IndexBuilder;
-use crate::indexing;
+use crate::indexing::{self, Refusal};
 use crate::layer_info::LayerInfo;
 use crate::object::INLINE_LIMIT;
 use crate::recipe::{HEAP_LIMIT, Recipe, Row};
@@ -111,7 +111,7 @@ impl Assembler {
                 }
                 Step::Content(length) => self.content(length, &mut span)?,
                 Step::Other(length) => self.inline(length, &mut span)?,
-                Step::End(id) => self.end(id),
+                Step::End(id) => self.end(id)?,
             }
         }
         self.segment.hash(span.unhashed());
@@ -126,7 +126,7 @@ impl Assembler {
         if raw_reason.is_none() {
             match self.index.finish() {
                 Ok(bytes) => index = Some(bytes),
-                Err(error) => raw_reason = Some(error.to_string()),
+                Err(error) => raw_reason = Some(reason(error.into())?),
             }
         }
         let info = &mut self.recipe.info;
@@ -158,17 +158,18 @@ impl Assembler {
                 content_length: 0,
             });
         } else {
-            self.index(&entry, None, 0);
+            self.index(&entry, None, 0)?;
         }
         Ok(())
     }
 
-    fn index(&mut self, entry: &Entry, content: Option<ContentId>, offset: u64) {
+    fn index(&mut self, entry: &Entry, content: Option<ContentId>, offset: u64) -> Result<()> {
         if self.raw_reason.is_none()
-            && let Err(reason) = indexing::push(&mut self.index, entry, content, offset)
+            && let Err(refusal) = indexing::push(&mut self.index, entry, content, offset)
         {
-            self.raw_reason = Some(reason);
+            self.raw_reason = Some(reason(refusal)?);
         }
+        Ok(())
     }
 
     fn inline(&mut self, mut length: usize, span: &mut Span<'_>) -> Result<()> {
@@ -207,9 +208,9 @@ impl Assembler {
         Ok(())
     }
 
-    fn end(&mut self, id: ContentId) {
+    fn end(&mut self, id: ContentId) -> Result<()> {
         let Some(member) = self.member.take() else {
-            return;
+            return Ok(());
         };
         let size = member.content_length;
         if member.entry.sparse.is_some() && size == 0 {
@@ -230,7 +231,7 @@ impl Assembler {
             self.object_index(id);
             self.segment.push_object(id, size);
         }
-        self.index(&member.entry, Some(id), member.content_offset);
+        self.index(&member.entry, Some(id), member.content_offset)
     }
 
     fn object_index(&mut self, id: ContentId) -> u32 {
@@ -274,6 +275,14 @@ impl Assembler {
         };
         self.recipe.rows.push(row);
         Ok(())
+    }
+}
+
+/// Why the layer is raw; a limit is an error instead.
+fn reason(refusal: Refusal) -> Result<String> {
+    match refusal {
+        Refusal::Contradiction(reason) => Ok(reason),
+        Refusal::Limit(error) => Err(error),
     }
 }
 

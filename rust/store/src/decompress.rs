@@ -245,5 +245,19 @@ fn failed(compression: Compression, error: io::Error) -> Error {
     if error.kind() == io::ErrorKind::UnexpectedEof {
         return Error::format(name, "is cut short");
     }
+    if asks_for_much_memory(&error) {
+        return match compression {
+            Compression::Xz => Error::limit("the memory that an xz stream asks for", XZ_MEMORY),
+            _ => Error::limit("the window of a zstd frame", 1 << ZSTD_WINDOW_LOG),
+        };
+    }
     Error::format(name, error)
+}
+
+/// Whether a decoder gave up because of the memory it may have. zstd's tells it by its text alone.
+fn asks_for_much_memory(error: &io::Error) -> bool {
+    let inner = error.get_ref();
+    let of_xz = inner.and_then(|inner| inner.downcast_ref::<liblzma::stream::Error>());
+    of_xz == Some(&liblzma::stream::Error::MemLimit)
+        || error.to_string() == "Frame requires too much memory for decoding"
 }

@@ -24,6 +24,12 @@ pub use reader::{EntryRef, TreeIndex};
 
 /// Longest chain of symbolic links that is followed, as in Linux.
 pub const MAX_LINKS: usize = 40;
+/// Most paths of a layer, directories that are only implied among them: one entry of a tar can
+/// imply two thousand. As many as a tar may have members.
+pub const MAX_PATHS: usize = fastlayer_tar::Limits::ENTRIES as usize;
+/// Most bytes that the paths, link targets and attributes of a layer have together: a file system
+/// of a million files has about 100 MB.
+pub const MAX_TEXT: u64 = 1 << 30;
 
 /// What a path of a layer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -142,10 +148,12 @@ pub enum IndexError {
         reason: &'static str,
     },
     /// Too many or too long.
-    #[error("the layer exceeds the limit of {what}")]
+    #[error("{what} is over the limit of {limit}")]
     Limit {
-        /// Which limit.
+        /// What is too large or too many.
         what: &'static str,
+        /// The limit's value.
+        limit: u64,
     },
     /// The stored bytes are not a tree index, or are damaged.
     #[error("damaged tree index: {0}")]
@@ -159,9 +167,8 @@ impl From<IndexError> for Error {
     fn from(error: IndexError) -> Self {
         match error {
             IndexError::Conflict { path, reason } => Self::unsafe_path(&path, reason),
-            IndexError::Limit { .. } | IndexError::Version(_) => {
-                Self::format("tree index", error.to_string())
-            }
+            IndexError::Limit { what, limit } => Self::limit(what, limit),
+            IndexError::Version(_) => Self::format("tree index", error.to_string()),
             IndexError::Corrupt(detail) => Self::corrupt("a tree index", detail),
         }
     }

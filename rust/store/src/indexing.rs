@@ -1,25 +1,49 @@
 //! What a tar's member is in the tree index.
 
 use fastlayer_tar::whiteout::{Marker, classify_path};
-use fastlayer_tar::{Entry, EntryKind, path};
+use fastlayer_tar::{Entry, EntryKind, PathError, path};
 
 use crate::digest::ContentId;
-use crate::index::{IndexBuilder, IndexEntry, Kind};
+use crate::error::{Error, Result, display_path};
+use crate::index::{IndexBuilder, IndexEntry, IndexError, Kind};
 use crate::sparse_content::{SPARSE_LIMIT, SPARSE_TOTAL};
 
 /// As an entry's `data_offset`: the content is not in the tar as it is, only in its object.
 pub const NO_OFFSET: u64 = u64::MAX;
 
-/// Pushes `entry` to the index. What the index can not take makes the layer raw: the error is the
-/// reason, as text.
+/// Why a member has no place in the index.
+pub(crate) enum Refusal {
+    /// The layer contradicts itself or leads out of its root, and is kept raw: the reason.
+    Contradiction(String),
+    /// It goes beyond a limit, and none of it is kept.
+    Limit(Error),
+}
+
+impl From<IndexError> for Refusal {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::Limit { .. } => Self::Limit(error.into()),
+            other => Self::Contradiction(other.to_string()),
+        }
+    }
+}
+
+impl From<PathError> for Refusal {
+    fn from(error: PathError) -> Self {
+        Self::Contradiction(error.to_string())
+    }
+}
+
+/// Pushes `entry` to the index.
 pub(crate) fn push(
     index: &mut IndexBuilder,
     entry: &Entry,
     content: Option<ContentId>,
     data_offset: u64,
-) -> Result<(), String> {
-    let normal = path::normalise(&entry.path).map_err(|error| error.to_string())?;
-    let marker = classify_path(&normal).map_err(|error| error.to_string())?;
+) -> Result<(), Refusal> {
+    let normal = path::normalise(&entry.path)?;
+    let marker =
+        classify_path(&normal).map_err(|error| Refusal::Contradiction(error.to_string()))?;
     let pushed = match marker {
         Marker::None => {
             let entry = index_entry(normal, entry, content, data_offset)?;
@@ -32,7 +56,7 @@ pub(crate) fn push(
             index.push(IndexEntry::new(hidden, Kind::Whiteout))
         }
     };
-    pushed.map_err(|error| error.to_string())
+    Ok(pushed?)
 }
 
 const PREFIX_LENGTH: usize = fastlayer_tar::whiteout::PREFIX.len();
@@ -46,7 +70,7 @@ fn index_entry(
     entry: &Entry,
     content: Option<ContentId>,
     data_offset: u64,
-) -> Result<IndexEntry, String> {
+) -> Result<IndexEntry, Refusal> {
     let kind = match entry.kind {
         // A hard link bears what its target has; the index looks that up.
         EntryKind::File | EntryKind::Hardlink => Kind::File,
@@ -65,8 +89,7 @@ fn index_entry(
     result.xattrs.clone_from(&entry.xattrs);
     match entry.kind {
         EntryKind::Hardlink => {
-            let target = path::normalise(&entry.link).map_err(|error| error.to_string())?;
-            result.hardlink = Some(target);
+            result.hardlink = Some(path::normalise(&entry.link)?);
         }
         EntryKind::Symlink => result.link_target.clone_from(&entry.link),
         EntryKind::File => {
@@ -83,18 +106,26 @@ fn index_entry(
     Ok(result)
 }
 
-/// Why a member can not be understood, where that shows before its content is read. `expanded` is
-/// what the sparse files before it expand to together.
-pub(crate) fn refusal(entry: &Entry, expanded: &mut u64) -> Option<String> {
-    entry.sparse.as_ref()?;
+/// Bounds what a member's holes make of it, before its content is read. `expanded` is what the
+/// sparse files before it expand to together.
+pub(crate) fn check_sparse(entry: &Entry, expanded: &mut u64) -> Result<()> {
+    if entry.sparse.is_none() {
+        return Ok(());
+    }
     let size = entry.content_size();
     *expanded = expanded.saturating_add(size);
-    let path = crate::error::display_path(&entry.path);
     if size > SPARSE_LIMIT {
-        return Some(format!(
-            "{path}: a sparse file of more than {SPARSE_LIMIT} bytes"
+        let path = display_path(&entry.path);
+        return Err(Error::limit(
+            format!("the size of the sparse file {path}"),
+            SPARSE_LIMIT,
         ));
     }
-    (*expanded > SPARSE_TOTAL)
-        .then(|| format!("{path}: sparse files of more than {SPARSE_TOTAL} bytes together"))
+    if *expanded > SPARSE_TOTAL {
+        return Err(Error::limit(
+            "the size of a layer's sparse files together",
+            SPARSE_TOTAL,
+        ));
+    }
+    Ok(())
 }

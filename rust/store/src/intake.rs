@@ -57,13 +57,12 @@ impl Intake {
         !matches!(self.content, Content::None)
     }
 
-    /// A member begins. A sparse one of a layer that is not `raw` is stored as what it stands for.
+    /// A member begins. A sparse one is stored as what it stands for.
     pub(crate) fn entry(
         &mut self,
         pipeline: &mut Pipeline,
         entry: &Entry,
         header: &[u8],
-        raw: bool,
     ) -> Result<()> {
         let size = entry.size;
         let birth = Birth::of(entry);
@@ -75,7 +74,7 @@ impl Intake {
             return Ok(());
         }
         if entry.sparse.is_some() || size > WHOLE_LIMIT {
-            return self.stream(pipeline, entry, raw);
+            return self.stream(pipeline, entry);
         }
         let length = usize::try_from(size).unwrap_or(ARENA_SIZE);
         let arena = self.room(pipeline, length)?;
@@ -91,10 +90,10 @@ impl Intake {
         Ok(())
     }
 
-    fn stream(&mut self, pipeline: &mut Pipeline, entry: &Entry, raw: bool) -> Result<()> {
+    fn stream(&mut self, pipeline: &mut Pipeline, entry: &Entry) -> Result<()> {
         self.flush(pipeline)?;
         let (arenas, receiver) = sync_channel(WAITING);
-        let sparse = entry.sparse.clone().filter(|_| !raw);
+        let sparse = entry.sparse.clone();
         let part = match sparse {
             Some(_) => Part::Other,
             None => Part::Content,

@@ -90,13 +90,13 @@ impl LayerWriter {
 
     /// A member of a tar begins, with its raw header bytes. Its content follows by
     /// [`Self::content`], as many bytes as `entry.size` says.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] of a sparse file that expands to more than may be.
     pub fn entry(&mut self, entry: &Entry, header: &[u8]) -> Result<()> {
         check_cancelled(&self.options.cancel)?;
-        if let Some(reason) = indexing::refusal(entry, &mut self.expanded) {
-            self.mark_raw(reason);
-        }
-        let raw = self.raw_reason.is_some();
-        self.intake.entry(&mut self.pipeline, entry, header, raw)
+        indexing::check_sparse(entry, &mut self.expanded)?;
+        self.intake.entry(&mut self.pipeline, entry, header)
     }
 
     /// The next bytes of the content of the last member.

@@ -2,13 +2,13 @@
 
 use std::sync::atomic::AtomicBool;
 
-use fastlayer_tar::sparse::{Expander, Stretch};
+use fastlayer_tar::sparse::{Expander, SparseMap, Stretch};
 use fastlayer_tar::{Entry, EntryKind, Event, Limits, Reader};
 
 use crate::digest::{ContentHasher, ContentId, DiffId};
 use crate::error::{Error, Result};
 use crate::index::{IndexBuilder, TreeIndex};
-use crate::indexing;
+use crate::indexing::{self, Refusal};
 use crate::layer_reader::LayerReader;
 use crate::store::Store;
 
@@ -36,7 +36,6 @@ pub(crate) fn index_bytes(reader: &LayerReader) -> Result<Vec<u8>> {
         member: None,
         position: 0,
         hasher: ContentHasher::new(),
-        stored: Vec::new(),
     };
     let mut parser = Reader::new(Limits::default());
     let mut bytes = Vec::new();
@@ -52,12 +51,18 @@ pub(crate) fn index_bytes(reader: &LayerReader) -> Result<Vec<u8>> {
 
 struct Rebuild {
     index: IndexBuilder,
-    /// The file whose content is passing, and where it began.
-    member: Option<(Entry, u64)>,
+    member: Option<Member>,
     position: u64,
     hasher: ContentHasher,
-    /// What a sparse file has in the tar.
-    stored: Vec<u8>,
+}
+
+/// A file whose content is passing.
+struct Member {
+    entry: Entry,
+    /// Where its content began.
+    offset: u64,
+    /// Makes the whole of it, where the tar has pieces.
+    expander: Option<Expander<SparseMap>>,
 }
 
 impl Rebuild {
@@ -67,15 +72,26 @@ impl Rebuild {
             Event::Entry { entry, .. } => {
                 self.end()?;
                 if entry.kind == EntryKind::File {
-                    self.member = Some((entry.clone(), self.position));
+                    self.member = Some(Member {
+                        entry: entry.clone(),
+                        offset: self.position,
+                        expander: entry.sparse.clone().map(Expander::new),
+                    });
                 } else {
                     self.push(entry, None, 0)?;
                 }
             }
-            Event::Content(bytes) => match &self.member {
-                Some((entry, _)) if entry.sparse.is_some() => self.stored.extend_from_slice(bytes),
-                _ => self.hasher.update(bytes),
-            },
+            Event::Content(bytes) => {
+                let hasher = &mut self.hasher;
+                match self
+                    .member
+                    .as_mut()
+                    .and_then(|member| member.expander.as_mut())
+                {
+                    Some(expander) => expander.feed(bytes, |stretch| hash(hasher, stretch))?,
+                    None => hasher.update(bytes),
+                }
+            }
             Event::Padding(_) | Event::Trailer(_) => self.end()?,
         }
         Ok(())
@@ -83,23 +99,22 @@ impl Rebuild {
 
     /// The file that was passing is complete.
     fn end(&mut self) -> Result<()> {
-        let Some((entry, offset)) = self.member.take() else {
+        let Some(member) = self.member.take() else {
             return Ok(());
         };
-        if let Some(map) = &entry.sparse {
-            let mut expander = Expander::new(map);
+        if let Some(expander) = member.expander {
             let hasher = &mut self.hasher;
-            expander.feed(&self.stored, |stretch| hash(hasher, stretch))?;
             expander.finish(|stretch| hash(hasher, stretch))?;
-            self.stored.clear();
         }
         let id = self.hasher.finish();
-        self.push(&entry, Some(id), offset)
+        self.push(&member.entry, Some(id), member.offset)
     }
 
     fn push(&mut self, entry: &Entry, content: Option<ContentId>, offset: u64) -> Result<()> {
-        indexing::push(&mut self.index, entry, content, offset)
-            .map_err(|reason| Error::corrupt("layer", reason))
+        indexing::push(&mut self.index, entry, content, offset).map_err(|refusal| match refusal {
+            Refusal::Contradiction(reason) => Error::corrupt("layer", reason),
+            Refusal::Limit(error) => error,
+        })
     }
 }
 

@@ -10,6 +10,8 @@ pub struct Limits {
     pub header_bytes: usize,
     /// Bytes of a path or of a link target.
     pub path_bytes: usize,
+    /// Components of a path or of a hard link's target.
+    pub path_components: usize,
     /// Pieces of data in one sparse file.
     pub sparse_pieces: usize,
     /// Members in one archive.
@@ -23,6 +25,8 @@ impl Limits {
     pub const HEADER_BYTES: usize = 8 << 20;
     /// Sixteen times what Linux takes in one system call, and what fits 16 bits.
     pub const PATH_BYTES: usize = u16::MAX as usize;
+    /// As many as a normal path may have.
+    pub const PATH_COMPONENTS: usize = crate::path::MAX_COMPONENTS;
     /// A map of 1 MiB has room for about 200,000 short pieces; real files have some hundreds.
     pub const SPARSE_PIECES: usize = 1 << 16;
     /// Larger than any image known; a file system of a million files has one layer of a million.
@@ -35,6 +39,7 @@ impl Default for Limits {
             extension_bytes: Self::EXTENSION_BYTES,
             header_bytes: Self::HEADER_BYTES,
             path_bytes: Self::PATH_BYTES,
+            path_components: Self::PATH_COMPONENTS,
             sparse_pieces: Self::SPARSE_PIECES,
             entries: Self::ENTRIES,
         }

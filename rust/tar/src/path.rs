@@ -26,15 +26,13 @@ pub fn normalise(path: &[u8]) -> Result<Vec<u8>, PathError> {
         return Err(refuse("it holds a NUL byte"));
     }
     let mut normal = Vec::with_capacity(path.len());
-    let mut components = 0;
-    for component in path.split(|&byte| byte == b'/') {
-        match component {
-            b"" | b"." => continue,
-            b".." => return Err(refuse("it leads upwards with ..")),
-            _ => {}
+    let mut depth = 0;
+    for component in components(path) {
+        if component == b".." {
+            return Err(refuse("it leads upwards with .."));
         }
-        components += 1;
-        if components > MAX_COMPONENTS {
+        depth += 1;
+        if depth > MAX_COMPONENTS {
             return Err(refuse("it is too deep"));
         }
         if !normal.is_empty() {
@@ -43,6 +41,12 @@ pub fn normalise(path: &[u8]) -> Result<Vec<u8>, PathError> {
         normal.extend_from_slice(component);
     }
     Ok(normal)
+}
+
+/// The components of a name as it stands, without empty ones and `.`.
+pub(crate) fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|&byte| byte == b'/')
+        .filter(|component| !matches!(*component, b"" | b"."))
 }
 
 /// The order of normal paths in a layer: component by component, each by its bytes. A directory

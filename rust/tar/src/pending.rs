@@ -11,6 +11,7 @@ use crate::entry::{Entry, EntryKind, Timestamp};
 use crate::error::ErrorKind;
 use crate::limits::Limits;
 use crate::number::{decimal, time, until_nul};
+use crate::path;
 use crate::pax::{self, Records, XATTR_PREFIX};
 use crate::sparse::Piece;
 use crate::sparse_map::{self, GnuMap, PaxMap, pax_form, text};
@@ -120,14 +121,7 @@ impl Pending {
         let stored = stored_bytes(&fields, kind)?;
         let sparse = find_sparse(&mut fields, block, kind, &records, limits)?;
 
-        for (text, part) in [(&fields.name, "a path"), (&fields.link, "a link target")] {
-            if text.len() > limits.path_bytes {
-                return Err(ErrorKind::Limit {
-                    part,
-                    limit: limits.path_bytes as u64,
-                });
-            }
-        }
+        check_paths(&fields, kind, limits)?;
         let is_link = matches!(kind, EntryKind::Symlink | EntryKind::Hardlink);
         let entry = Entry {
             kind,
@@ -148,6 +142,29 @@ impl Pending {
             sparse,
         })
     }
+}
+
+/// Names no longer and no deeper than they may be.
+fn check_paths(fields: &Fields, kind: EntryKind, limits: &Limits) -> Result<(), ErrorKind> {
+    for (text, part) in [(&fields.name, "a path"), (&fields.link, "a link target")] {
+        if text.len() > limits.path_bytes {
+            return Err(ErrorKind::Limit {
+                part,
+                limit: limits.path_bytes as u64,
+            });
+        }
+    }
+    // A symbolic link may say anything: where it leads is bounded when it is followed.
+    let target = (kind == EntryKind::Hardlink).then_some(&fields.link);
+    for path in [Some(&fields.name), target].into_iter().flatten() {
+        if path::components(path).nth(limits.path_components).is_some() {
+            return Err(ErrorKind::Limit {
+                part: "the number of components of a path",
+                limit: limits.path_components as u64,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Apply PAX records; a record with an empty value leaves the field as it is.

@@ -3,6 +3,8 @@
 //! A [`SparseMap`] says where the stored bytes lie in the file. The archive's content events give
 //! the stored bytes; an [`Expander`] turns them into the file's pieces and holes.
 
+use std::borrow::Borrow;
+
 use crate::error::ErrorKind;
 
 /// A stretch of data inside a sparse file.
@@ -68,16 +70,16 @@ pub enum Stretch<'a> {
 
 /// Turns the stored bytes of a sparse file, pushed in any pieces, into the whole file.
 #[derive(Debug)]
-pub struct Expander<'a> {
-    map: &'a SparseMap,
+pub struct Expander<Map: Borrow<SparseMap>> {
+    map: Map,
     next_piece: usize,
     left_in_piece: u64,
     position: u64,
 }
 
-impl<'a> Expander<'a> {
+impl<Map: Borrow<SparseMap>> Expander<Map> {
     /// At the beginning of the file.
-    pub fn new(map: &'a SparseMap) -> Self {
+    pub fn new(map: Map) -> Self {
         Self {
             map,
             next_piece: 0,
@@ -97,7 +99,7 @@ impl<'a> Expander<'a> {
     ) -> Result<(), E> {
         while !stored.is_empty() {
             if self.left_in_piece == 0 {
-                match self.map.pieces.get(self.next_piece) {
+                match self.map.borrow().pieces.get(self.next_piece).copied() {
                     Some(piece) => {
                         self.next_piece += 1;
                         self.hole_to(piece.offset, &mut sink)?;
@@ -127,7 +129,7 @@ impl<'a> Expander<'a> {
         mut self,
         mut sink: impl FnMut(Stretch<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.hole_to(self.map.real_size, &mut sink)
+        self.hole_to(self.map.borrow().real_size, &mut sink)
     }
 
     fn hole_to<E>(

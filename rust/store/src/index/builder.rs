@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::format::NO_ROW;
 use super::writer::IndexWriter;
-use super::{IndexEntry, IndexError, Kind, MAX_LINKS};
+use super::{IndexEntry, IndexError, Kind, MAX_LINKS, MAX_PATHS, MAX_TEXT};
 use fastlayer_tar::Timestamp;
 use fastlayer_tar::path::MAX_COMPONENTS;
 
@@ -23,12 +23,16 @@ pub struct IndexBuilder {
     pub(super) inodes: Vec<Inode>,
     /// The parent path located last: tars list a directory's files one after the other.
     last_parent: Option<(Vec<u8>, u32)>,
+    /// Bytes of all paths, link targets and attributes so far.
+    text: u64,
 }
 
 #[derive(Debug)]
 pub(super) struct Node {
     /// `NO_INODE`: an implicit directory, or a path that is only whited out.
     pub(super) inode: u32,
+    /// Bytes of the whole path.
+    path_length: u32,
     pub(super) whiteout_only: bool,
     pub(super) opaque: bool,
     pub(super) replaces: bool,
@@ -64,6 +68,7 @@ impl IndexBuilder {
             nodes: vec![Node::directory()],
             inodes: Vec::new(),
             last_parent: None,
+            text: 0,
         }
     }
 
@@ -110,7 +115,7 @@ impl IndexBuilder {
     /// The bytes of the index.
     ///
     /// # Errors
-    /// [`IndexError::Limit`] when the names and attributes exceed 4 GiB.
+    /// [`IndexError::Limit`] when the index itself would be too large.
     pub fn finish(self) -> Result<Vec<u8>, IndexError> {
         let mut writer = IndexWriter::new(&self);
         writer.walk()?;
@@ -129,6 +134,7 @@ impl IndexBuilder {
 
     fn add_inode(&mut self, entry: IndexEntry) -> Result<u32, IndexError> {
         let number = count(self.inodes.len())?;
+        self.take_text(attribute_bytes(&entry))?;
         let (kind, link_target) = match entry.hardlink {
             Some(target) => (Kind::LowerLink, target),
             None => (entry.kind, entry.link_target),
@@ -205,9 +211,29 @@ impl IndexBuilder {
 
     fn add_node(&mut self, parent: u32, name: Box<[u8]>, node: Node) -> Result<u32, IndexError> {
         let number = count(self.nodes.len())?;
-        self.nodes.push(node);
+        if self.nodes.len() > MAX_PATHS {
+            return Err(limit("the number of paths of a layer", MAX_PATHS as u64));
+        }
+        let above = self.nodes[parent as usize].path_length;
+        let slash = u32::from(above > 0);
+        let path_length = above.saturating_add(slash + count(name.len())?);
+        self.take_text(path_length.into())?;
+        self.nodes.push(Node {
+            path_length,
+            ..node
+        });
         self.nodes[parent as usize].children.insert(name, number);
         Ok(number)
+    }
+
+    /// Counts text that is kept until the index is written.
+    fn take_text(&mut self, bytes: u64) -> Result<(), IndexError> {
+        self.text = self.text.saturating_add(bytes);
+        if self.text > MAX_TEXT {
+            let what = "the size of a layer's paths, link targets and attributes";
+            return Err(limit(what, MAX_TEXT));
+        }
+        Ok(())
     }
 
     fn kind_of(&self, node: &Node) -> Kind {
@@ -291,7 +317,7 @@ impl IndexBuilder {
                 Kind::Symlink => {
                     links += 1;
                     let target = &self.inodes[node.inode as usize].link_target;
-                    follow(path, target, links, &mut trail, &mut pending)?;
+                    follow(target, links, &mut trail, &mut pending)?;
                 }
                 _ => return Err(conflict(path, "its parent is not a directory")),
             }
@@ -304,6 +330,7 @@ impl Node {
     fn directory() -> Self {
         Self {
             inode: NO_INODE,
+            path_length: 0,
             whiteout_only: false,
             opaque: false,
             replaces: false,
@@ -314,14 +341,14 @@ impl Node {
 
 /// Steps into a symbolic link: its components come before what is left of the path.
 fn follow(
-    path: &[u8],
     target: &[u8],
     links: usize,
     trail: &mut Vec<u32>,
     pending: &mut VecDeque<Vec<u8>>,
 ) -> Result<(), IndexError> {
     if links > MAX_LINKS {
-        return Err(conflict(path, "too many levels of symbolic links"));
+        let what = "the number of symbolic links on the way to a path";
+        return Err(limit(what, MAX_LINKS as u64));
     }
     if target.starts_with(b"/") {
         trail.truncate(1);
@@ -345,11 +372,21 @@ fn split(path: &[u8]) -> (&[u8], &[u8]) {
 
 fn depth(components: usize) -> Result<(), IndexError> {
     if components > MAX_COMPONENTS {
-        return Err(IndexError::Limit {
-            what: "2048 components in a path",
-        });
+        let what = "the number of components of a path";
+        return Err(limit(what, MAX_COMPONENTS as u64));
     }
     Ok(())
+}
+
+fn attribute_bytes(entry: &IndexEntry) -> u64 {
+    let link = entry.hardlink.as_ref().unwrap_or(&entry.link_target);
+    let xattrs = entry.xattrs.iter();
+    let bytes = xattrs.map(|(name, value)| name.len() + value.len());
+    (link.len() + bytes.sum::<usize>()) as u64
+}
+
+fn limit(what: &'static str, limit: u64) -> IndexError {
+    IndexError::Limit { what, limit }
 }
 
 fn conflict(path: &[u8], reason: &'static str) -> IndexError {
@@ -363,7 +400,5 @@ pub(super) fn count(length: usize) -> Result<u32, IndexError> {
     u32::try_from(length)
         .ok()
         .filter(|number| *number != NO_ROW)
-        .ok_or(IndexError::Limit {
-            what: "4 GiB of names",
-        })
+        .ok_or_else(|| limit("the size of a tree index", u32::MAX.into()))
 }

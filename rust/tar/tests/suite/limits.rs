@@ -64,6 +64,29 @@ fn paths_and_links_are_bounded() {
 }
 
 #[test]
+fn the_depth_of_paths_is_bounded() {
+    let limits = Limits {
+        path_components: 3,
+        ..Limits::default()
+    };
+    let link = |type_flag, target: &[u8]| {
+        let target = target.to_vec();
+        header(type_flag, "l", 0, move |block| put(block, 157, &target))
+    };
+    let table = [
+        (member(b'0', ".//a/./b//c", b""), false),
+        (member(b'0', "a/b/c/d", b""), true),
+        (member(b'5', "a/b/../d/", b""), true),
+        (link(b'1', b"./a/b/c"), false),
+        (link(b'1', b"/a/b/c/d"), true),
+        (link(b'2', b"a/b/c/d"), false),
+    ];
+    for (part, is_refused) in table {
+        assert_eq!(is_limit(refused(&[part], limits)), is_refused);
+    }
+}
+
+#[test]
 fn pieces_of_a_sparse_file_are_bounded() {
     let limits = Limits {
         sparse_pieces: 5,
