@@ -79,15 +79,8 @@ impl Arena {
         &mut self.bytes[self.filled..]
     }
 
-    /// Declares the first `count` bytes of the space to be tar bytes.
-    pub(crate) fn advance(&mut self, count: usize) {
-        self.filled += count;
-    }
-
-    /// Takes as many of `bytes` as there is room for; gives how many.
-    pub(crate) fn put(&mut self, bytes: &[u8], part: Part) -> usize {
-        let count = bytes.len().min(self.space().len());
-        self.space()[..count].copy_from_slice(&bytes[..count]);
+    /// The first `count` bytes of the space are tar bytes now.
+    pub(crate) fn advance(&mut self, count: usize, part: Part) {
         self.filled += count;
         match (part, self.steps.last_mut()) {
             (Part::Header, Some(Step::Header(length)))
@@ -97,6 +90,13 @@ impl Arena {
             (Part::Content, _) => self.steps.push(Step::Content(count)),
             (Part::Other, _) => self.steps.push(Step::Other(count)),
         }
+    }
+
+    /// Takes as many of `bytes` as there is room for; gives how many.
+    pub(crate) fn put(&mut self, bytes: &[u8], part: Part) -> usize {
+        let count = bytes.len().min(self.space().len());
+        self.space()[..count].copy_from_slice(&bytes[..count]);
+        self.advance(count, part);
         count
     }
 

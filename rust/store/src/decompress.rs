@@ -12,6 +12,8 @@ use crate::read::{read_full, read_some};
 
 /// Bytes read from the source at a time.
 const BUFFER: usize = 256 << 10;
+/// The same where nothing is decompressed.
+pub(crate) const PLAIN_BUFFER: usize = 16 << 10;
 /// Bytes that tell the forms apart.
 pub(crate) const HEAD: usize = 6;
 /// Largest window that a zstd frame may ask for, as a power of two: as `zstd` itself takes.
@@ -99,7 +101,12 @@ impl<R: Read> Decompressor<R> {
             .map_err(|source| Error::io("cannot read the layer", source))?;
         head.truncate(count);
         let compression = Compression::detect(&head);
-        let source = BufReader::with_capacity(BUFFER, Cursor::new(head).chain(source));
+        let capacity = match compression {
+            // What is read in pieces of this size or more is not copied.
+            Compression::None => PLAIN_BUFFER,
+            _ => BUFFER,
+        };
+        let source = BufReader::with_capacity(capacity, Cursor::new(head).chain(source));
         let stream =
             Stream::begin(compression, source).map_err(|error| failed(compression, error))?;
         Ok(Self {

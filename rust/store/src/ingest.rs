@@ -8,7 +8,7 @@ use std::io::Read;
 
 use fastlayer_tar::{ErrorKind, Event, Limits, Reader};
 
-use crate::decompress::Decompressor;
+use crate::decompress::{Decompressor, PLAIN_BUFFER};
 use crate::digest::{BlobDigest, DiffId};
 use crate::error::{Error, Result};
 use crate::hashing::HashingReader;
@@ -17,8 +17,11 @@ use crate::layer_info::LayerInfo;
 use crate::layer_writer::{LayerWriter, WriterOptions};
 use crate::store::Store;
 
-/// Plain bytes handed to the parser at a time.
-const BUFFER: usize = 256 << 10;
+/// Plain bytes handed to the parser at a time: mostly headers and small files. As little as is worth
+/// a read, since what of a content is among them is copied once more.
+const BUFFER: usize = PLAIN_BUFFER;
+/// So much or more of a content is read to where it is worked on.
+const DIRECT: u64 = PLAIN_BUFFER as u64;
 
 /// What a layer that comes in must be, and how it is taken in.
 #[derive(Clone, Debug, Default)]
@@ -67,16 +70,10 @@ impl Store {
         let mut ingest = Ingest::new(LayerWriter::new(self, options.writer)?);
         let mut buffer = vec![0; BUFFER];
         loop {
-            let mut taken = 0;
-            let count = plain.read(&mut buffer, HashingReader::count)?;
-            if count == 0 {
+            if ingest.take(&mut plain, &mut buffer)? == 0 {
                 break;
             }
-            ingest.feed(&buffer[..count])?;
-            if let Some(source) = plain.source() {
-                taken = source.count();
-            }
-            progress(taken);
+            progress(plain.source().map_or(0, HashingReader::count));
         }
         let (source, found) = match plain.into_source().map(HashingReader::finish) {
             Some((source, found)) => (Some(source), found),
@@ -132,6 +129,26 @@ impl Ingest {
             parser: Some(Reader::new(Limits::default())),
             held: Vec::new(),
         }
+    }
+
+    /// Takes the next bytes of `plain`; gives their number, 0 at the end.
+    fn take<R: Read>(
+        &mut self,
+        plain: &mut Decompressor<HashingReader<R>>,
+        buffer: &mut [u8],
+    ) -> Result<usize> {
+        if let Some(parser) = &mut self.parser
+            && parser.expected_content() >= DIRECT
+        {
+            let space = self.writer.content_space(parser.expected_content())?;
+            let count = plain.read(space, HashingReader::count)?;
+            self.writer.content_filled(count)?;
+            parser.skip_content(count as u64);
+            return Ok(count);
+        }
+        let count = plain.read(buffer, HashingReader::count)?;
+        self.feed(&buffer[..count])?;
+        Ok(count)
     }
 
     fn feed(&mut self, bytes: &[u8]) -> Result<()> {

@@ -1,6 +1,7 @@
-//! The members of a tar that comes in, on their way to the workers: each byte is copied once.
+//! The members of a tar that comes in, on their way to the workers.
 //!
-//! Bytes go to arenas in the tar's order. A content that fits is whole in one arena, so that a
+//! Bytes go to arenas in the tar's order, copied once; or read right into them, which is what happens
+//! to most of a content. A content that fits is whole in one arena, so that a
 //! worker can take it from there; a larger one is a stream of arenas that one worker follows.
 
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -42,6 +43,23 @@ enum Content {
         part: Part,
         left: u64,
     },
+}
+
+impl Content {
+    /// The next `count` bytes come in; gives what they are.
+    fn advance(&mut self, count: usize) -> Part {
+        match self {
+            Self::None => Part::Other,
+            Self::Whole { left, .. } => {
+                *left = left.saturating_sub(count as u64);
+                Part::Content
+            }
+            Self::Stream { left, part, .. } => {
+                *left = left.saturating_sub(count as u64);
+                *part
+            }
+        }
+    }
 }
 
 impl Intake {
@@ -119,18 +137,32 @@ impl Intake {
 
     /// The next bytes of the content that is expected.
     pub(crate) fn content(&mut self, pipeline: &mut Pipeline, bytes: &[u8]) -> Result<()> {
-        let part = match &mut self.content {
-            Content::None => Part::Other,
-            Content::Whole { left, .. } => {
-                *left = left.saturating_sub(bytes.len() as u64);
-                Part::Content
-            }
-            Content::Stream { left, part, .. } => {
-                *left = left.saturating_sub(bytes.len() as u64);
-                *part
-            }
-        };
+        let part = self.content.advance(bytes.len());
         self.append(pipeline, bytes, part)?;
+        self.end_content(pipeline)
+    }
+
+    /// Room for some of the content that is expected, at least one byte and at most `limit`: who
+    /// fills it spares [`Self::content`] a copy, and tells by [`Self::filled`] how far he came.
+    pub(crate) fn content_space(
+        &mut self,
+        pipeline: &mut Pipeline,
+        limit: u64,
+    ) -> Result<&mut [u8]> {
+        let space = self.room(pipeline, 1)?.space();
+        let length = usize::try_from(limit).map_or(space.len(), |limit| limit.min(space.len()));
+        Ok(&mut space[..length])
+    }
+
+    /// The first `count` bytes of the room are there.
+    pub(crate) fn filled(&mut self, pipeline: &mut Pipeline, count: usize) -> Result<()> {
+        let part = self.content.advance(count);
+        self.room(pipeline, 0)?.advance(count, part);
+        self.end_content(pipeline)
+    }
+
+    /// Ends the content if it is complete.
+    fn end_content(&mut self, pipeline: &mut Pipeline) -> Result<()> {
         match self.content {
             Content::Whole {
                 length,

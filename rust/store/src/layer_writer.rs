@@ -104,6 +104,17 @@ impl LayerWriter {
         self.intake.content(&mut self.pipeline, bytes)
     }
 
+    /// Room for the next bytes of the content of the last member, at least one and at most `limit`,
+    /// which must not be more than are expected. [`Self::content_filled`] must follow.
+    pub(crate) fn content_space(&mut self, limit: u64) -> Result<&mut [u8]> {
+        self.intake.content_space(&mut self.pipeline, limit)
+    }
+
+    /// The first `count` bytes of [`Self::content_space`] are there.
+    pub(crate) fn content_filled(&mut self, count: usize) -> Result<()> {
+        self.intake.filled(&mut self.pipeline, count)
+    }
+
     /// Bytes that belong to no member's meaning.
     pub fn padding(&mut self, bytes: &[u8]) -> Result<()> {
         check_cancelled(&self.options.cancel)?;

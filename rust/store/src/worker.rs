@@ -277,8 +277,7 @@ impl Work<'_> {
             let space = &mut arena.space()[..wanted];
             let count = read_full(file, space).map_err(Failure::Read)?;
             look(&space[..count])?;
-            arena.advance(count);
-            arena.steps.push(Step::Content(count));
+            arena.advance(count, Part::Content);
             done += count as u64;
             if count < wanted {
                 break;
@@ -367,8 +366,7 @@ impl Work<'_> {
                 context.new_objects.add(size);
             }
         }
-        arena.advance(length);
-        arena.steps.push(Step::Content(length));
+        arena.advance(length, Part::Content);
         Ok(id)
     }
 

@@ -125,6 +125,32 @@ impl Reader {
         self.position
     }
 
+    /// Bytes of a file's content that come next: the caller may take any of them past the reader,
+    /// and must then tell it so by [`Self::skip_content`].
+    pub fn expected_content(&self) -> u64 {
+        match self.state {
+            State::Data {
+                left,
+                is_content: true,
+                ..
+            } => left,
+            _ => 0,
+        }
+    }
+
+    /// The next `count` bytes of the archive, at most [`Self::expected_content`], were taken past
+    /// the reader; there is no event for them.
+    pub fn skip_content(&mut self, count: u64) {
+        let count = count.min(self.expected_content());
+        if let State::Data { left, padding, .. } = &mut self.state {
+            *left -= count;
+            self.position += count;
+            if *left == 0 {
+                self.state = after_data(*padding);
+            }
+        }
+    }
+
     /// Take the next bytes of the archive.
     ///
     /// # Errors
@@ -206,10 +232,7 @@ impl Reader {
                 })?;
                 *left -= taken as u64;
                 if *left == 0 {
-                    self.state = match *padding {
-                        0 => NEXT_HEADER,
-                        left => State::Padding { left },
-                    };
+                    self.state = after_data(*padding);
                 }
                 taken
             }
@@ -403,6 +426,14 @@ impl Reader {
         let error = Error { offset, kind };
         self.state = State::Failed(error.clone());
         error
+    }
+}
+
+/// What comes after a member's data.
+fn after_data(padding: usize) -> State {
+    match padding {
+        0 => NEXT_HEADER,
+        left => State::Padding { left },
     }
 }
 
