@@ -175,14 +175,11 @@ impl Work<'_> {
         progress: &mut dyn FnMut(u64),
     ) -> Result<(Vec<Piece>, Option<ContentsPlace>)> {
         let frames = frames(self.reader.recipe());
-        let (reader, settings) = (self.reader, self.settings);
-        let (cache, options) = (self.cache, self.options);
-        if settings.codec == Codec::ZstdChunked {
-            let made = chunked::write(reader, &frames, settings, cache, options, output, progress)?;
-            return Ok((made.0, Some(made.1)));
+        if self.settings.codec == Codec::ZstdChunked {
+            let (pieces, place) = chunked::write(self, &frames, output, progress)?;
+            return Ok((pieces, Some(place)));
         }
-        let pieces = plain::write(reader, &frames, settings, cache, options, output, progress)?;
-        Ok((pieces, None))
+        Ok((plain::write(self, &frames, output, progress)?, None))
     }
 
     /// Compares what came out with what is known of it.

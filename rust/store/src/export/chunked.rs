@@ -17,9 +17,8 @@ use std::collections::BTreeMap;
 use crate::error::{Error, Result};
 use crate::frame_cache::{ContentsPlace, FrameCache, Kept, Piece, Stretch};
 use crate::frames::Frame;
-use crate::layer_reader::LayerReader;
 
-use super::ExportOptions;
+use super::Work;
 use super::compressor::Compressor;
 use super::in_order::in_order;
 use super::output::BlobOutput;
@@ -41,14 +40,12 @@ struct Made {
 
 /// Writes the blob; gives the pieces it was made of, and where its table of contents is.
 pub(super) fn write(
-    reader: &LayerReader,
+    work: &Work<'_>,
     frames: &[Frame],
-    settings: Settings,
-    cache: Option<&FrameCache<'_>>,
-    options: &ExportOptions,
     output: &mut BlobOutput<'_>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(Vec<Piece>, ContentsPlace)> {
+    let (reader, settings, cache) = (work.reader, work.settings, work.cache);
     let diff_id = &reader.info().diff_id;
     if let Some(reason) = &reader.info().raw_reason {
         return Err(Error::no_contents(
@@ -58,10 +55,10 @@ pub(super) fn write(
     }
     let mut pieces = Vec::with_capacity(frames.len() + 1);
     let mut contents = Contents::new(settings.level)?;
-    let mut units = Units::new(reader, frames, settings, options);
+    let mut units = Units::new(reader, frames, settings, work.options);
     let mut done = 0;
     in_order(
-        options.threads,
+        work.options.threads,
         || units.next(),
         || None,
         |compressor, unit| make(unit, settings, cache, compressor),
