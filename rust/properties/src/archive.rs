@@ -21,32 +21,66 @@ pub(crate) struct Member {
     pub(crate) content: Vec<u8>,
 }
 
-/// Reads `archive` in pieces of `piece` bytes.
-pub(crate) fn read(archive: &[u8], piece: usize) -> Outcome {
-    let mut outcome = Outcome::default();
-    let mut sink = |event: Event<'_>| {
-        outcome.bytes.extend_from_slice(event.bytes());
+impl Outcome {
+    fn take(&mut self, event: Event<'_>) {
+        self.bytes.extend_from_slice(event.bytes());
         match event {
-            Event::Entry { entry, header } => outcome.members.push(Member {
+            Event::Entry { entry, header } => self.members.push(Member {
                 entry: entry.clone(),
                 header: header.to_vec(),
                 content: Vec::new(),
             }),
             Event::Content(bytes) => {
-                let member = outcome.members.last_mut();
+                let member = self.members.last_mut();
                 let member = member.expect("content comes after an entry");
                 member.content.extend_from_slice(bytes);
             }
             Event::Padding(_) => {}
-            Event::Trailer(bytes) => outcome.trailer.extend_from_slice(bytes),
+            Event::Trailer(bytes) => self.trailer.extend_from_slice(bytes),
         }
-        Ok(())
-    };
+    }
+}
+
+/// Reads `archive` in pieces of `piece` bytes.
+pub(crate) fn read(archive: &[u8], piece: usize) -> Outcome {
+    read_in_pieces(archive, piece, false)
+}
+
+/// As [`read`], but contents are taken past the reader.
+pub(crate) fn read_past(archive: &[u8], piece: usize) -> Outcome {
+    read_in_pieces(archive, piece, true)
+}
+
+fn read_in_pieces(archive: &[u8], piece: usize, past: bool) -> Outcome {
+    let mut outcome = Outcome::default();
     let mut reader = Reader::new(Limits::default());
-    let fed = archive
-        .chunks(piece)
-        .try_for_each(|piece| reader.feed::<Error>(piece, &mut sink));
-    let end = fed.and_then(|()| reader.finish::<Error>(&mut sink));
+    let mut rest = archive;
+    let mut end = Ok(());
+    while end.is_ok() && !rest.is_empty() {
+        let mut count = piece.min(rest.len());
+        let expected = usize::try_from(reader.expected_content()).unwrap_or(usize::MAX);
+        let is_past = past && expected > 0;
+        if is_past {
+            count = count.min(expected);
+        }
+        let (bytes, after) = rest.split_at(count);
+        rest = after;
+        if is_past {
+            outcome.take(Event::Content(bytes));
+            reader.skip_content(count as u64);
+            continue;
+        }
+        end = reader.feed::<Error>(bytes, &mut |event| {
+            outcome.take(event);
+            Ok(())
+        });
+    }
+    let end = end.and_then(|()| {
+        reader.finish::<Error>(&mut |event| {
+            outcome.take(event);
+            Ok(())
+        })
+    });
     outcome.error = end.err();
     outcome
 }

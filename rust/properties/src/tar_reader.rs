@@ -1,8 +1,8 @@
-//! Any bytes are read or refused as a tar, the same in any pieces, and what is accepted is covered
-//! whole.
+//! Any bytes are read or refused as a tar, the same in any pieces and with contents taken past the
+//! reader, and what is accepted is covered whole.
 
 use crate::Property;
-use crate::archive::{mend_checksums, read};
+use crate::archive::{mend_checksums, read, read_past};
 
 /// The reader of tars. The input is an archive.
 pub struct TarReader;
@@ -28,4 +28,5 @@ fn check(archive: &[u8]) {
     }
     let piece = archive.len() % 1021 + 1;
     assert_eq!(read(archive, piece), whole);
+    assert_eq!(read_past(archive, piece), whole);
 }

@@ -253,6 +253,37 @@ fn an_archive_may_end_without_end_blocks() {
 }
 
 #[test]
+fn content_may_be_taken_past_the_reader() {
+    let archive = [
+        member(b'0', "a", &[b'A'; 700]),
+        member(b'0', "b", b"B"),
+        b"no header".repeat(100),
+    ];
+    let archive = archive.concat();
+    let mut seen = Vec::new();
+    let mut sink = |event: Event<'_>| {
+        seen.push(match event {
+            Event::Entry { entry, .. } => String::from_utf8_lossy(&entry.path).into_owned(),
+            event => event.bytes().len().to_string(),
+        });
+        Ok::<(), Error>(())
+    };
+    let mut reader = Reader::new(Limits::default());
+    assert_eq!(reader.expected_content(), 0);
+    reader.feed(&archive[..512], &mut sink).unwrap();
+    assert_eq!(reader.expected_content(), 700);
+    reader.skip_content(300);
+    reader.feed(&archive[812..912], &mut sink).unwrap();
+    assert_eq!((reader.expected_content(), reader.position()), (300, 912));
+    // No more than there is of it.
+    reader.skip_content(1000);
+    assert_eq!((reader.expected_content(), reader.position()), (0, 1212));
+    let error = reader.feed(&archive[1212..], &mut sink).unwrap_err();
+    assert_eq!((error.offset, error.kind), (2560, ErrorKind::Checksum));
+    assert_eq!(seen, ["a", "100", "324", "b", "1", "511"]);
+}
+
+#[test]
 fn what_follows_the_end_blocks_is_kept_and_not_read() {
     let rest = [&TRAILER[..], &member(b'0', "b", b"B"), b"garbage"].concat();
     let archive = read(&[member(b'0', "a", b"A"), rest.clone()].concat()).unwrap();
