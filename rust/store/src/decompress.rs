@@ -268,3 +268,66 @@ fn asks_for_much_memory(error: &io::Error) -> bool {
     of_xz == Some(&liblzma::stream::Error::MemLimit)
         || error.to_string() == "Frame requires too much memory for decoding"
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Encode = fn(&[u8]) -> io::Result<Vec<u8>>;
+
+    fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes)?;
+        encoder.finish()
+    }
+
+    fn xz(bytes: &[u8]) -> io::Result<Vec<u8>> {
+        let mut encoder = liblzma::write::XzEncoder::new(Vec::new(), 1);
+        encoder.write_all(bytes)?;
+        encoder.finish()
+    }
+
+    fn bzip2(bytes: &[u8]) -> io::Result<Vec<u8>> {
+        let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+        encoder.write_all(bytes)?;
+        encoder.finish()
+    }
+
+    const CODECS: [Encode; 4] = [gzip, |bytes| zstd::encode_all(bytes, 1), xz, bzip2];
+    /// Plain bytes of each stream.
+    const LENGTH: u64 = 1 << 20;
+
+    /// Reads a stream to its end as if `before` plain bytes had come out of it already.
+    fn read_on(stream: &[u8], before: u64) -> Result<u64> {
+        let mut plain = Decompressor::new(HashingReader::new(stream, false))?;
+        plain.plain = before;
+        let mut buffer = vec![0; BUFFER];
+        while plain.read(&mut buffer, HashingReader::count)? > 0 {}
+        Ok(plain.plain)
+    }
+
+    #[test]
+    fn a20_a_bomb_of_any_form_ends_at_the_ratio() {
+        for encode in CODECS {
+            let stream = encode(&[0; LENGTH as usize]).unwrap();
+            let allowed = read_on(&stream, BOMB_FLOOR - LENGTH).unwrap();
+            assert_eq!(allowed, BOMB_FLOOR);
+            let error = read_on(&stream, BOMB_FLOOR - LENGTH + 1).unwrap_err();
+            assert!(
+                matches!(error, Error::Limit { limit, .. } if limit == BOMB_RATIO),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a20_a_tar_of_any_length_ends_at_the_limit() {
+        let tar = [7; LENGTH as usize];
+        assert_eq!(read_on(&tar, PLAIN_LIMIT - LENGTH).unwrap(), PLAIN_LIMIT);
+        let error = read_on(&tar, PLAIN_LIMIT - LENGTH + 1).unwrap_err();
+        assert!(
+            matches!(error, Error::Limit { limit, .. } if limit == PLAIN_LIMIT),
+            "{error}"
+        );
+    }
+}

@@ -98,11 +98,14 @@ def test_no_way_of_the_library_leads_out(
         operation = CopyOperation([CopySource.tree(chain, path)], b"/copy/")
         return layers.store.copy_layer([], operation).diff_id
 
-    def copy_into_it(destination: bytes) -> None:
-        operation = CopyOperation([CopySource.tree(context, b"context/f")], destination)
+    def copy_into_it(destination: bytes, mode: str | None = None) -> None:
+        """A file; with a mode a folder, and an owner too, as of ``--chmod`` and ``--chown``."""
+        source = CopySource.tree(context, b"context" if mode else b"context/f")
+        owner = (1000, 1000) if mode else None
+        operation = CopyOperation([source], destination, mode=mode, owner=owner)
         both = [*chain, layers.store.copy_layer(chain, operation).diff_id]
         layers.store.checkout(both)
-        layers.written(both, tmp_path / f"into-{destination.hex()}")
+        layers.written(both, tmp_path / f"into-{destination.hex()}-{mode}")
 
     ways: Sequence[Callable[[], object]] = (
         lambda: layers.store.checkout(chain),
@@ -119,6 +122,9 @@ def test_no_way_of_the_library_leads_out(
         lambda: copy_into_it(b"/out/secret"),
         lambda: copy_into_it(b"/out/new/"),
         lambda: copy_into_it(b"/secret"),
+        lambda: copy_into_it(b"/out/owned", "4777"),
+        lambda: copy_into_it(b"/out", "4777"),
+        lambda: copy_into_it(b"/", "4777"),
     )
     for way in ways:
         try:

@@ -188,9 +188,10 @@ def test_b9_index_and_tar_are_one_view(layers: Layers) -> None:
     assert layers.store.fsck() == []
 
 
-def test_b10_devices_stay_in_the_layer_where_they_cannot_be_made() -> None:
+@pytest.mark.parametrize("ranges", [False, True], ids=["one id", "a range of ids"])
+def test_b10_devices_stay_in_the_layer_where_they_cannot_be_made(ranges: bool) -> None:
     tar = header(b"null", CHAR, device=(1, 3)) + header(b"pipe", FIFO) + file(b"f") + bytes(1024)
-    with ordinary_user(ranges=False) as user:
+    with ordinary_user(ranges=ranges) as user:
         (user.home / "tar").write_bytes(tar)
         store = str(user.home / "store")
         for words in (
