@@ -193,13 +193,16 @@ class Store:
         """A plain or compressed tar; the DiffID is of the plain bytes as given."""
     def import_blob(
         self,
-        fd: int,
+        source: int | tuple[int, int, int],
         digest: str | None,
         diff_id: str | None,
         progress: _Progress | None = None,
         recheck: bool = False,
     ) -> LayerInfo:
-        """A layer blob; both digests, where given, are verified before anything is visible."""
+        """A layer blob; both digests, where given, are verified before anything is visible.
+
+        A tuple is a stretch of a file: descriptor, offset, size.
+        """
     def copy_layer(
         self, base: Sequence[str], operation: CopyOperation, progress: _Progress | None = None
     ) -> LayerInfo: ...

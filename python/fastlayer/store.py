@@ -269,6 +269,7 @@ class Store:
         self,
         fd: int,
         *,
+        stretch: tuple[int, int] | None = None,
         digest: str | None = None,
         diff_id: str | None = None,
         recheck: bool = False,
@@ -276,14 +277,29 @@ class Store:
     ) -> LayerInfo:
         """Take a layer blob whose digest and DiffID are known, and keep the blob as it came.
 
-        ``recheck`` reads what the store has of it already, and replaces what is damaged there.
+        Parameters
+        ----------
+        fd:
+            Readable file descriptor; read to its end.
+        stretch:
+            Offset and size of the blob in a file: no more is read, and the descriptor's position
+            neither counts nor moves.
+        digest:
+            What the blob must have, and is kept by.
+        diff_id:
+            What its plain tar must have.
+        recheck:
+            Read what the store has of it already, and replace what is damaged there.
+        progress:
+            Told the bytes read so far.
 
         Raises
         ------
         CorruptError
             One of the digests does not match; nothing is visible in the store.
         """
-        return self._core.import_blob(fd, digest, diff_id, progress, recheck)
+        source = fd if stretch is None else (fd, *stretch)
+        return self._core.import_blob(source, digest, diff_id, progress, recheck)
 
     def copy_layer(
         self, base: Sequence[str], operation: CopyOperation, *, progress: Progress | None = None

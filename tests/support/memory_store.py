@@ -87,13 +87,14 @@ class MemoryStore:
         self,
         fd: int,
         *,
+        stretch: tuple[int, int] | None = None,
         digest: str | None = None,
         diff_id: str | None = None,
         recheck: bool = False,
         progress: object = None,
     ) -> MemoryLayer:
         del recheck  # nothing is ever damaged here
-        data = read_all(fd)
+        data = read_all(fd) if stretch is None else os.pread(fd, stretch[1], stretch[0])
         if digest and digest_of(data) != digest:
             raise CorruptError(f"blob is {digest_of(data)}, not {digest}")
         tar = plain(data)

@@ -28,7 +28,6 @@ from fastlayer.transport.docker_archive import (
 from fastlayer.transport.layer_progress import LayerProgress, of_layer
 from fastlayer.transport.oci_layout import is_oci_layout, read_oci_layout
 from fastlayer.transport.parts import DirectoryParts, Parts, TarParts
-from fastlayer.transport.pipe import stream_of
 from fastlayer.transport.spool import plain_archive
 
 
@@ -157,9 +156,14 @@ def _import_layer(
         return
     what = f"{parts.label}: layer {layer.part.name} ({short(layer.diff_id)})"
     moved = of_layer(progress, layer.diff_id, layer.part.size)
-    with reading(what), stream_of(layer.part) as stream:
+    with reading(what):
         store.import_blob(
-            stream, digest=digest, diff_id=layer.diff_id, recheck=not known, progress=moved
+            layer.part.descriptor,
+            stretch=(layer.part.offset, layer.part.size),
+            digest=digest,
+            diff_id=layer.diff_id,
+            recheck=not known,
+            progress=moved,
         )
 
 

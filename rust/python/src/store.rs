@@ -1,7 +1,7 @@
 //! The store's class: each method converts, detaches and calls one function of the store.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use pyo3::types::PyBytes;
 
 use crate::blocking::{self, Job};
 use crate::copy::CopyOperation;
-use crate::descriptor::Output;
+use crate::descriptor::{Output, Source};
 use crate::lease::Lease;
 use crate::namespace::try_mount;
 use crate::plain_tree::PlainTree;
@@ -69,7 +69,7 @@ fn options(job: &Job) -> WriterOptions {
 
 fn ingest(
     store: &LayerStore,
-    file: std::fs::File,
+    source: impl Read,
     job: &Job,
     blob_digest: Option<BlobDigest>,
     diff_id: Option<DiffId>,
@@ -85,7 +85,7 @@ fn ingest(
         diff_id,
         keep_blob: true,
     };
-    store.ingest(file, options, &mut |count| job.progress.set(count))
+    store.ingest(source, options, &mut |count| job.progress.set(count))
 }
 
 #[pymethods]
@@ -160,22 +160,22 @@ impl Store {
         blocking::run(py, progress, work).map(LayerInfo::from)
     }
 
-    #[pyo3(signature = (fd, digest, diff_id, progress = None, recheck = false))]
+    #[pyo3(signature = (source, digest, diff_id, progress = None, recheck = false))]
     fn import_blob(
         &self,
         py: Python<'_>,
-        fd: i32,
+        source: Source,
         digest: Option<&str>,
         diff_id: Option<&str>,
         progress: Option<&Bound<'_, PyAny>>,
         recheck: bool,
     ) -> PyResult<LayerInfo> {
-        let file = descriptor::file(py, fd)?;
+        let source = source.open(py)?;
         let digest = digest.map(|text| digest_of(py, text)).transpose()?;
         let diff_id = diff_id.map(|text| diff_id_of(py, text)).transpose()?;
         let distrusting = recheck.then(|| self.0.distrusting());
         let store = distrusting.as_ref().unwrap_or(&self.0);
-        let work = |job: &Job| ingest(store, file, job, digest, diff_id);
+        let work = |job: &Job| ingest(store, source, job, digest, diff_id);
         blocking::run(py, progress, work).map(LayerInfo::from)
     }
 
