@@ -15,6 +15,8 @@ use fastlayer_tar::path::MAX_COMPONENTS;
 
 pub(super) const ROOT: u32 = 0;
 const NO_INODE: u32 = u32::MAX;
+/// What an attribute counts for beside its name and value: in memory it takes more.
+const ATTRIBUTE_BYTES: usize = 64;
 
 /// Collects a layer's entries and writes its index.
 #[derive(Debug)]
@@ -381,7 +383,7 @@ fn depth(components: usize) -> Result<(), IndexError> {
 fn attribute_bytes(entry: &IndexEntry) -> u64 {
     let link = entry.hardlink.as_ref().unwrap_or(&entry.link_target);
     let xattrs = entry.xattrs.iter();
-    let bytes = xattrs.map(|(name, value)| name.len() + value.len());
+    let bytes = xattrs.map(|(name, value)| name.len() + value.len() + ATTRIBUTE_BYTES);
     (link.len() + bytes.sum::<usize>()) as u64
 }
 
