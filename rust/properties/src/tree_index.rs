@@ -15,7 +15,7 @@ use crate::stored_layer::StoredLayer;
 use crate::take::Take;
 
 const MAGIC: &[u8; 8] = b"fl-tree\0";
-const ROW: usize = 112;
+const ROW: usize = 90;
 /// Rows that a walk may take at most: as many as there are, for each layer of the view.
 const LAYERS: usize = 2;
 /// Largest tree that is written.
@@ -91,11 +91,11 @@ fn assemble(input: &mut Take<'_>) -> Vec<u8> {
     let flags = u32::from(input.byte());
     let mut rows = Vec::new();
     for number in 0..count {
-        rows.extend(row(input, number));
+        rows.extend(row(input, number, count));
     }
     let heap = input.0;
     let mut bytes = MAGIC.to_vec();
-    for number in [1, 112, flags, count] {
+    for number in [2, 90, flags, count] {
         bytes.extend(number.to_le_bytes());
     }
     bytes.extend((heap.len() as u64).to_le_bytes());
@@ -105,32 +105,42 @@ fn assemble(input: &mut Take<'_>) -> Vec<u8> {
     bytes
 }
 
-fn row(input: &mut Take<'_>, number: u32) -> Vec<u8> {
+fn row(input: &mut Take<'_>, number: u32, count: u32) -> Vec<u8> {
     let mut row = Vec::with_capacity(ROW);
     let lie = input.byte();
-    let offset = u32::from(input.byte());
-    // The root has the empty path.
-    let length = u32::from(input.byte() % 8) * number.min(1);
-    let end = number + u32::from(input.byte() % 8);
-    let hardlink = match lie & 1 {
-        0 => u32::MAX,
+    row.extend(u32::from(input.byte()).to_le_bytes());
+    // The root has no name.
+    let length = u16::from(input.byte() % 8) * u16::from(number > 0);
+    row.extend(length.to_le_bytes());
+    let kind = if number == 0 { 2 } else { input.byte() % 10 };
+    row.extend([kind, input.byte()]);
+    // Mostly what fits somewhere: the row before or the root above it, an end behind it.
+    let parent = match input.byte() % 8 {
+        0..=3 => number.saturating_sub(1),
+        4..=6 => 0,
+        _ => u32::from(input.byte()),
+    };
+    let end = match (number, kind, lie & 1) {
+        (0, ..) => count,
+        (_, 2, _) => number + u32::from(input.byte() % 8),
+        (.., 0) => u32::MAX,
         _ => u32::from(input.byte() % 8),
     };
-    for field in [offset, length, end, hardlink] {
-        row.extend(field.to_le_bytes());
-    }
-    row.push(if number == 0 { 2 } else { input.byte() % 10 });
-    row.push(input.byte());
+    row.extend(parent.to_le_bytes());
+    row.extend(end.to_le_bytes());
     row.extend(input.short().to_le_bytes());
     row.extend([0; 20]);
     row.extend(u64::from(input.byte()).to_le_bytes());
     row.extend(u64::from(input.short()).to_le_bytes());
-    row.extend([0; 8]);
-    for _ in 0..2 {
-        row.extend(u32::from(input.byte()).to_le_bytes());
-        row.extend(u32::from(input.byte() % 16).to_le_bytes());
-    }
-    row.extend([input.byte(); 32]);
+    let xattrs = match lie & 2 {
+        0 => u32::MAX,
+        _ => u32::from(input.byte()),
+    };
+    row.extend(xattrs.to_le_bytes());
+    // A target, or the first bytes of a content id.
+    row.extend(u32::from(input.byte()).to_le_bytes());
+    row.extend(u32::from(input.byte() % 16).to_le_bytes());
+    row.extend([input.byte(); 24]);
     row
 }
 
@@ -138,10 +148,18 @@ fn read_rows(index: &TreeIndex) {
     for row in index.iter().flatten() {
         let _ = (row.to_entry(), row.xattrs(), row.hardlink().map(drop));
         let _ = row.children().count();
-        if let Ok(Some(found)) = index.get(row.path()) {
-            assert_eq!(found.path(), row.path());
+        let Ok(path) = row.path() else { continue };
+        let names = path.split(|byte| *byte == b'/');
+        let is_root = path.is_empty() && row.number() == 0;
+        assert!(is_root || names.into_iter().all(is_name), "no path");
+        if let Ok(Some(found)) = index.get(&path) {
+            assert_eq!(found.path(), Ok(path));
         }
     }
+}
+
+fn is_name(name: &[u8]) -> bool {
+    !matches!(name, b"" | b"." | b"..") && !name.contains(&0)
 }
 
 /// A walk ends, and takes no more steps than there are rows.
@@ -160,7 +178,8 @@ fn walk(index: &TreeIndex) {
     }
     let _ = tree_id(&view);
     for row in index.iter().flatten() {
-        let _ = view.resolve(row.path(), true).map(drop);
-        let _ = view.get(row.path()).map(drop);
+        let Ok(path) = row.path() else { continue };
+        let _ = view.resolve(&path, true).map(drop);
+        let _ = view.get(&path).map(drop);
     }
 }

@@ -24,7 +24,7 @@ pub const LARGE_CONTENT: u64 = 128 << 10;
 /// Longest slice of an object.
 pub const SLICE: u64 = 4 << 20;
 /// Tar bytes after which a segment may end.
-pub const SEGMENT_FLOOR: u64 = 128 << 10;
+pub const SEGMENT_FLOOR: u64 = 64 << 10;
 /// Tar bytes after which a segment ends with the next member.
 pub const SEGMENT_CEILING: u64 = 1 << 20;
 /// Tar bytes after which a segment ends wherever it is, unless inside of a content.
@@ -32,7 +32,7 @@ pub const SEGMENT_STOP: u64 = 2 << 20;
 /// A segment without objects up to this size is kept in the recipe.
 pub const SMALL_SEGMENT: u64 = 16 << 10;
 /// One in so many members may begin a segment.
-const BORDER_CHANCE: u8 = 64;
+const BORDER_CHANCE: u8 = 16;
 
 /// Puts a layer together from its arenas.
 pub(crate) struct Assembler {

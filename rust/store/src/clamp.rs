@@ -77,7 +77,7 @@ fn contents(index: &TreeIndex) -> Result<HashMap<Vec<u8>, ContentId>> {
         if let Some(content) = row.content()
             && row.size() > INLINE_LIMIT
         {
-            found.insert(row.path().to_vec(), content);
+            found.insert(row.path()?, content);
         }
     }
     Ok(found)

@@ -17,7 +17,7 @@ pub(crate) const FLOOR: u64 = 256 << 10;
 /// Tar bytes after which a frame ends.
 pub(crate) const CEILING: u64 = 1 << 20;
 /// One in so many rows may end a frame.
-const BORDER_CHANCE: u8 = 2;
+const BORDER_CHANCE: u8 = 4;
 
 /// A run of rows that is compressed in one piece.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,8 +8,10 @@
 //! This module knows one layer only: what lower layers make of it is [`crate::tree`]'s business.
 
 mod builder;
+mod entry;
 mod format;
 mod reader;
+mod rows;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -20,7 +22,8 @@ use crate::digest::ContentId;
 use crate::error::Error;
 
 pub use builder::IndexBuilder;
-pub use reader::{EntryRef, TreeIndex};
+pub use entry::EntryRef;
+pub use reader::TreeIndex;
 
 /// Longest chain of symbolic links that is followed, as in Linux.
 pub const MAX_LINKS: usize = 40;

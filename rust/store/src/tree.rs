@@ -124,9 +124,7 @@ impl TreeView {
         let path = join(&parent.path, name);
         let mut merge = Merge::new(path);
         for part in &parent.parts {
-            let path = join(part.row.path(), name);
-            let found = self.layers[part.layer].index.get(&path)?;
-            if let Some(row) = found
+            if let Some(row) = part.row.child(name)?
                 && merge.add(Part {
                     layer: part.layer,
                     row,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use fastlayer_store::ContentId;
-use fastlayer_store::index::{IndexBuilder, IndexEntry, IndexError, Kind, TreeIndex};
+use fastlayer_store::index::{EntryRef, IndexBuilder, IndexEntry, IndexError, Kind, TreeIndex};
 use proptest::prelude::*;
 
 fn entry(path: &[u8], kind: Kind) -> IndexEntry {
@@ -20,7 +20,7 @@ fn index(builder: IndexBuilder) -> TreeIndex {
 fn paths(index: &TreeIndex) -> Vec<Vec<u8>> {
     index
         .iter()
-        .map(|row| row.unwrap().path().to_vec())
+        .map(|row| row.unwrap().path().unwrap())
         .collect()
 }
 
@@ -135,7 +135,10 @@ fn links_of_the_layer_are_followed_inside_its_root() {
     builder.push(hard).unwrap();
     let index = index(builder);
     let unbroken = index.get(b"etc/unbroken").unwrap().unwrap();
-    assert_eq!(unbroken.hardlink().unwrap().unwrap().path(), b"copy");
+    assert_eq!(
+        unbroken.hardlink().unwrap().unwrap().path().unwrap(),
+        b"copy"
+    );
 }
 
 #[test]
@@ -207,13 +210,131 @@ fn subtrees_that_overlap_are_damage() {
         a.children().map(|row| row.map(drop)).collect::<Vec<_>>()
     };
     assert_eq!(children(&sound), [Ok(())]);
-    // The third number of the row of `a/b` reaches over `c`.
-    let end = 64 + 2 * 112 + 8;
-    assert_eq!(bytes[end], 3);
-    bytes[end] = 4;
+    // The end of the row of `a/b` reaches over `c`.
+    assert_eq!(bytes[place(2, END)], 3);
+    bytes[place(2, END)] = 4;
     let damaged = TreeIndex::new(bytes).unwrap();
-    let expected = IndexError::Corrupt("subtrees overlap");
+    let expected = IndexError::Corrupt("a row is not below its directory");
     assert_eq!(children(&damaged), [Err(expected)]);
+}
+
+const NAME: usize = 0;
+const PARENT: usize = 8;
+const END: usize = 12;
+
+/// Where a field of a row is in the file.
+fn place(row: usize, field: usize) -> usize {
+    64 + 90 * row + field
+}
+
+/// What a reader must not take for a tree: each is refused where it is met, and nothing is found by
+/// a name that is none.
+#[test]
+fn rows_that_are_no_tree_are_damage() {
+    let mut builder = IndexBuilder::new();
+    for path in ["a", "a/b", "a/b/n", "c", "d"] {
+        let entry = entry(path.as_bytes(), Kind::Directory);
+        builder.push(entry).unwrap();
+    }
+    builder.push(entry(b"e", Kind::File)).unwrap();
+    let mut link = entry(b"f", Kind::File);
+    link.hardlink = Some(b"e".to_vec());
+    builder.push(link).unwrap();
+    let sound = builder.finish().unwrap();
+    let heap = sound.len() - 7;
+    assert_eq!(&sound[heap..], b"abncdef", "rows 1 to 7 have a name each");
+    // Row or place in the heap, value there, row that is refused, what the reader says.
+    let below = "a row is not below its directory";
+    let table = [
+        ("a parent behind the row", place(2, PARENT), 3, 2, below),
+        ("a parent that is the row", place(2, PARENT), 2, 2, below),
+        ("a parent that ends before", place(4, PARENT), 1, 4, below),
+        ("a parent that is a file", place(7, PARENT), 6, 7, below),
+        ("a directory without an end", place(4, END), 4, 4, below),
+        ("an end behind the parent's", place(2, END), 5, 2, below),
+        ("a root in a directory", place(0, PARENT), 1, 0, below),
+        ("a root that ends early", place(0, END), 3, 0, below),
+        (
+            "not the innermost directory",
+            place(3, PARENT),
+            1,
+            3,
+            "rows are not sorted",
+        ),
+        (
+            "names that descend",
+            heap + 3,
+            b'a',
+            4,
+            "rows are not sorted",
+        ),
+        (
+            "a name that is there twice",
+            place(5, NAME),
+            3,
+            5,
+            "rows are not sorted",
+        ),
+        ("a slash in a name", heap + 3, b'/', 4, "a row has no name"),
+        ("a zero in a name", heap + 3, 0, 4, "a row has no name"),
+        ("a step upwards", heap + 3, b'.', 4, "a row has no name"),
+        (
+            "a name outside",
+            place(4, NAME),
+            200,
+            4,
+            "a row points outside it",
+        ),
+        (
+            "a link forwards",
+            place(7, END),
+            7,
+            7,
+            "a hard link is not to a file before it",
+        ),
+        (
+            "a link to a directory",
+            place(7, END),
+            5,
+            7,
+            "a hard link is not to a file before it",
+        ),
+    ];
+    for (what, at, value, row, reason) in table {
+        let mut bytes = sound.clone();
+        bytes[at] = value;
+        let index = TreeIndex::new(bytes).unwrap();
+        let read = |row: Result<EntryRef<'_>, IndexError>| row?.to_entry().map(drop);
+        let rows: Vec<_> = index.iter().map(read).collect();
+        assert_eq!(rows[row], Err(IndexError::Corrupt(reason)), "{what}");
+        for name in [&b"/"[..], b".", b"..", b"\0", b"c/.."] {
+            assert!(!matches!(index.get(name), Ok(Some(_))), "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_path_too_deep_is_damage() {
+    let depth = 2049_u32;
+    let mut bytes = b"fl-tree\0".to_vec();
+    for number in [2, 90, 0, depth + 1, 1, 0] {
+        bytes.extend(number.to_le_bytes());
+    }
+    bytes.resize(64, 0);
+    for number in 0..=depth {
+        let mut row = vec![0; 90];
+        row[4] = u8::from(number > 0);
+        row[6] = 2;
+        row[PARENT..END].copy_from_slice(&number.saturating_sub(1).to_le_bytes());
+        row[END..END + 4].copy_from_slice(&(depth + 1).to_le_bytes());
+        bytes.extend(row);
+    }
+    bytes.push(b'a');
+    let index = TreeIndex::new(bytes).unwrap();
+    let path = index.row(depth - 1).unwrap().path().unwrap();
+    assert_eq!(path.len(), 2 * 2048 - 1);
+    assert!(index.get(&path).unwrap().is_some());
+    assert!(index.row(depth).unwrap().path().is_err());
 }
 
 fn arbitrary_path() -> impl Strategy<Value = Vec<u8>> {
@@ -246,7 +367,7 @@ proptest! {
             std::iter::once(Vec::new()).chain(model.keys().map(|parts| parts.join(&b'/'))).collect();
         prop_assert_eq!(paths(&index), expected.clone());
         for path in &expected {
-            prop_assert_eq!(index.get(path).unwrap().unwrap().path(), &path[..]);
+            prop_assert_eq!(index.get(path).unwrap().unwrap().path().unwrap(), &path[..]);
         }
         prop_assert!(index.get(b"a/missing").unwrap().is_none());
     }
@@ -274,7 +395,7 @@ proptest! {
             for row in index.iter().flatten() {
                 let _ = row.to_entry();
                 let _ = row.children().count();
-                let _ = index.get(row.path());
+                let _ = row.path().map(|path| index.get(&path).map(drop));
             }
         }
     }

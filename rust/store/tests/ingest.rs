@@ -89,13 +89,45 @@ fn every_content_can_be_read_by_its_index() {
         let mut content = Vec::new();
         reader.read_content(&entry, None, &mut content).unwrap();
         let size = usize::try_from(entry.size()).unwrap();
-        let seed = match entry.path().strip_prefix(b"many/") {
+        let path = entry.path().unwrap();
+        let seed = match path.strip_prefix(b"many/") {
             Some(number) => std::str::from_utf8(number).unwrap().parse().unwrap(),
             None => entry.size(),
         };
-        assert_eq!(content, pseudo_random(size, seed), "{:?}", entry.path());
+        assert_eq!(content, pseudo_random(size, seed), "{path:?}");
     }
     assert_eq!(files, 11 + 3000 + 1);
+}
+
+/// The header of version 1 and its 112 bytes a row: nothing of it is read.
+fn index_of_version_1() -> Vec<u8> {
+    let mut bytes = b"fl-tree\0".to_vec();
+    for number in [1, 112, 0, 1, 0, 0_u32] {
+        bytes.extend(number.to_le_bytes());
+    }
+    bytes.resize(64 + 112, 0);
+    bytes
+}
+
+#[test]
+fn an_index_of_an_earlier_version_is_made_anew() {
+    let store = TestStore::new();
+    let info = ingest(&store, &sample()).unwrap();
+    let path = store.path().join("trees").join(info.diff_id.hex());
+    let before = std::fs::read(&path).unwrap();
+    let make_old = || {
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, index_of_version_1()).unwrap();
+    };
+    make_old();
+    let index = store.tree_index(&info.diff_id).unwrap();
+    assert!(index.get(b"many/7").unwrap().is_some());
+    store.sync().unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+    // It counts for nothing, so it is no damage.
+    make_old();
+    let found = store.fsck(&AtomicBool::new(false), &mut |_| ()).unwrap();
+    assert_eq!(found, []);
 }
 
 #[test]

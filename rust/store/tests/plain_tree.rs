@@ -128,7 +128,7 @@ fn paths(store: &Store, diff_id: DiffId) -> Vec<String> {
     index
         .iter()
         .skip(1)
-        .map(|row| String::from_utf8(row.unwrap().path().to_vec()).unwrap())
+        .map(|row| String::from_utf8(row.unwrap().path().unwrap()).unwrap())
         .collect()
 }
 

@@ -21,7 +21,7 @@ fn squash(fixture: &Fixture, base: &[DiffId], chain: &[DiffId]) -> DiffId {
 fn paths(fixture: &Fixture, diff_id: &DiffId) -> Vec<String> {
     let index = fixture.store.tree_index(diff_id).unwrap();
     let rows = index.iter().skip(1);
-    rows.map(|row| String::from_utf8(row.unwrap().path().to_vec()).unwrap())
+    rows.map(|row| String::from_utf8(row.unwrap().path().unwrap()).unwrap())
         .collect()
 }
 

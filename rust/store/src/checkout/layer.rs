@@ -14,7 +14,7 @@ use crate::contents::Contents;
 use crate::digest::ContentId;
 use crate::error::{Error, Result, check_cancelled, display_path};
 use crate::file_source::FileSource;
-use crate::index::{EntryRef, Kind, TreeIndex};
+use crate::index::{EntryRef, Kind};
 use crate::overlay::{OverlayNamespace, portable};
 use crate::store::Store;
 use crate::tree::{Node, TreeView};
@@ -45,7 +45,6 @@ pub(super) fn lay_out(
     let mut layer = LayerCheckout {
         store,
         number,
-        index,
         view: &below,
         contents: &contents,
         rungs,
@@ -70,7 +69,6 @@ pub(super) fn lay_out(
 struct LayerCheckout<'a> {
     store: &'a Store,
     number: usize,
-    index: &'a TreeIndex,
     /// The layer and those below it.
     view: &'a TreeView,
     contents: &'a Contents<'a>,
@@ -81,7 +79,7 @@ struct LayerCheckout<'a> {
     used: HashSet<ContentId>,
     linked: Linked,
     deferred: Deferred,
-    /// The rows of `index` that are left out: their hard links are left out, too.
+    /// The rows that are left out: their hard links are left out, too.
     missing: HashSet<u32>,
 }
 
@@ -89,18 +87,19 @@ impl LayerCheckout<'_> {
     fn row(&mut self, row: &EntryRef<'_>) -> Result<()> {
         match row.kind() {
             Kind::Directory => self.directory(row),
-            Kind::Whiteout => self.whiteout(row.path()),
+            Kind::Whiteout => self.whiteout(row),
             _ => match row.hardlink()? {
                 Some(first) if self.missing.contains(&first.number()) => Ok(()),
-                Some(first) => self.writer.hardlink(row.path(), first.path()),
+                Some(first) => self.writer.hardlink(&row.path()?, &first.path()?),
                 None => self.leaf(row),
             },
         }
     }
 
     fn directory(&mut self, row: &EntryRef<'_>) -> Result<()> {
+        let path = row.path()?;
         let mut attributes = if row.implicit() {
-            attributes(&node(self.view, row.path())?)?
+            attributes(&node(self.view, &path)?)?
         } else {
             row_attributes(row)?
         };
@@ -109,31 +108,29 @@ impl LayerCheckout<'_> {
                 .xattrs
                 .insert(self.namespace.name(b"opaque"), b"y".to_vec());
         }
-        self.writer.directory(row.path(), attributes)
+        self.writer.directory(&path, attributes)
     }
 
     /// A whiteout in an opaque directory hides nothing, and some kernels list it.
-    fn whiteout(&mut self, path: &[u8]) -> Result<()> {
-        let parent = fastlayer_tar::path::split(path).map_or(&b""[..], |(parent, _)| parent);
-        let parent = self.index.get(parent)?;
-        if parent.is_some_and(|parent| parent.opaque()) {
+    fn whiteout(&mut self, row: &EntryRef<'_>) -> Result<()> {
+        if row.parent()?.is_some_and(|parent| parent.opaque()) {
             return Ok(());
         }
-        self.writer.whiteout(path)
+        self.writer.whiteout(&row.path()?)
     }
 
     fn leaf(&mut self, row: &EntryRef<'_>) -> Result<()> {
         // A hard link into a lower layer takes what it names.
-        let found = node(self.view, row.path())?;
+        let found = node(self.view, &row.path()?)?;
         let attributes = attributes(&found)?;
         match found.kind() {
             Kind::File => self.file(row.number(), &found, &attributes),
             Kind::Symlink => self
                 .writer
-                .symlink(row.path(), &attributes, found.link_target()?),
+                .symlink(found.path(), &attributes, found.link_target()?),
             kind => self
                 .writer
-                .node(row.path(), kind, found.device(), &attributes),
+                .node(found.path(), kind, found.device(), &attributes),
         }
     }
 

@@ -26,7 +26,8 @@ pub(super) fn with_targets(view: &TreeView, index: &TreeIndex) -> Result<Option<
     let mut first_links: Vec<((usize, u32), Vec<u8>)> = Vec::new();
     for link in links {
         // A link to what is not there is an error here as it is for every other reader.
-        view.get(link.path())?;
+        let link_path = link.path()?;
+        view.get(&link_path)?;
         let target = below.resolve(link.link_target()?, false)?;
         let Some(node) = target.node else { continue };
         let known = first_links.iter().any(|(inode, _)| *inode == node.inode());
@@ -36,11 +37,7 @@ pub(super) fn with_targets(view: &TreeView, index: &TreeIndex) -> Result<Option<
         let is_visible = view
             .get(&target.path)?
             .is_some_and(|found| found.inode() == node.inode());
-        let first = if is_visible {
-            target.path
-        } else {
-            link.path().to_vec()
-        };
+        let first = if is_visible { target.path } else { link_path };
         builder.push(IndexEntry::new(first.clone(), node.kind()))?;
         first_links.push((node.inode(), first));
     }
@@ -60,7 +57,7 @@ pub(super) fn with_targets(view: &TreeView, index: &TreeIndex) -> Result<Option<
             builder.push(IndexEntry::new(entry.path.clone(), Kind::Whiteout))?;
         }
         if row.opaque() {
-            builder.push_opaque(row.path())?;
+            builder.push_opaque(&entry.path)?;
         }
         if !row.implicit() {
             builder.push(entry)?;

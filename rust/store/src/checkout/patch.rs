@@ -29,24 +29,24 @@ impl<'view> Names<'view> {
     }
 
     /// All paths that a layer has for the file of a row.
-    pub(super) fn of(&mut self, layer: usize, row: u32) -> Result<Vec<&'view [u8]>> {
+    pub(super) fn of(&mut self, layer: usize, row: u32) -> Result<Vec<Vec<u8>>> {
         let index = &self.view.layers()[layer].index;
         let links = match self.links.entry(layer) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(links_of(index)?),
         };
-        let mut paths = vec![index.row(row)?.path()];
+        let mut paths = vec![index.row(row)?.path()?];
         for number in links.get(&row).into_iter().flatten() {
-            paths.push(index.row(*number)?.path());
+            paths.push(index.row(*number)?.path()?);
         }
         Ok(paths)
     }
 
     /// Those of them at which the file is still seen.
-    pub(super) fn visible(&mut self, layer: usize, row: u32) -> Result<Vec<&'view [u8]>> {
+    pub(super) fn visible(&mut self, layer: usize, row: u32) -> Result<Vec<Vec<u8>>> {
         let mut visible = Vec::new();
         for path in self.of(layer, row)? {
-            if let Some(node) = self.view.get(path)?
+            if let Some(node) = self.view.get(&path)?
                 && node.inode() == (layer, row)
             {
                 visible.push(path);
@@ -73,7 +73,7 @@ fn links_of(index: &TreeIndex) -> Result<HashMap<u32, Vec<u32>>> {
 pub(super) fn write(
     view: &TreeView,
     tree: Directory,
-    mut paths: Vec<&[u8]>,
+    mut paths: Vec<Vec<u8>>,
     cancel: &AtomicBool,
     mut fill: impl FnMut(&Node<'_>, &mut File) -> Result<()>,
 ) -> Result<()> {
@@ -84,7 +84,7 @@ pub(super) fn write(
     if let Some(root) = view.root()? {
         writer.directory(b"", attributes(&root)?)?;
     }
-    for path in paths {
+    for path in &paths {
         check_cancelled(cancel)?;
         for end in (0..path.len()).filter(|end| path[*end] == b'/') {
             let parent = &path[..end];

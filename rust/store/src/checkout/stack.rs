@@ -117,12 +117,12 @@ impl<'a> Stack<'a> {
     }
 
     /// The paths of the layer's files that are one with a visible file of the layers below.
-    fn repeated<'view>(
+    fn repeated(
         &self,
         number: usize,
         linked: &Linked,
-        names: &mut Names<'view>,
-    ) -> Result<Vec<&'view [u8]>> {
+        names: &mut Names<'_>,
+    ) -> Result<Vec<Vec<u8>>> {
         let mut paths = Vec::new();
         if linked.rows.is_empty() {
             return Ok(paths);
@@ -149,7 +149,7 @@ impl<'a> Stack<'a> {
     }
 
     /// Makes the fix-up of the topmost layer of `below`.
-    fn fix_up(&mut self, below: &TreeView, paths: Vec<&[u8]>) -> Result<()> {
+    fn fix_up(&mut self, below: &TreeView, paths: Vec<Vec<u8>>) -> Result<()> {
         let chain = self.prefix(below.layers().len());
         let key = format!("fix-{}", chain_name(&chain));
         self.area.ensure(self.store, &key, &chain, |staging| {
@@ -204,12 +204,12 @@ impl<'a> Stack<'a> {
 
 /// Parts the files that a layer leaves to its chain: the rows of those that are seen when they lie
 /// below all layers with each of their names, and the paths of the others.
-fn sort_out<'view>(
-    view: &'view TreeView,
+fn sort_out(
+    view: &TreeView,
     number: usize,
     deferred: &Deferred,
-    names: &mut Names<'view>,
-) -> Result<(Vec<u32>, Vec<&'view [u8]>)> {
+    names: &mut Names<'_>,
+) -> Result<(Vec<u32>, Vec<Vec<u8>>)> {
     let mut depth = Depth::new(view, number);
     let (mut open, mut covered) = (Vec::new(), Vec::new());
     'rows: for row in &deferred.rows {

@@ -134,8 +134,8 @@ impl KnownCheckout {
             let checkout = self.place.open_child(key.as_bytes())?;
             for row in Deferred::read(&checkout)?.rows {
                 for path in names.visible(number, row)? {
-                    if !above.iter().any(|tree| has(tree, path)) {
-                        let detail = format!("/{} is in none of it", display_path(path));
+                    if !above.iter().any(|tree| has(tree, &path)) {
+                        let detail = format!("/{} is in none of it", display_path(&path));
                         return Err(Error::corrupt(&self.name, detail));
                     }
                 }

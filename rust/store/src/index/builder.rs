@@ -304,7 +304,8 @@ impl IndexBuilder {
                 }
                 continue;
             }
-            depth(trail.len() + missing.len())?;
+            // With this name and the path's own; the root has none.
+            depth(trail.len() + missing.len() + 1)?;
             let here = &self.nodes[trail.last().copied().unwrap_or(ROOT) as usize];
             let known = here.children.get(name.as_slice()).copied();
             let Some(number) = known
@@ -387,7 +388,7 @@ fn attribute_bytes(entry: &IndexEntry) -> u64 {
     (link.len() + bytes.sum::<usize>()) as u64
 }
 
-fn limit(what: &'static str, limit: u64) -> IndexError {
+pub(super) fn limit(what: &'static str, limit: u64) -> IndexError {
     IndexError::Limit { what, limit }
 }
 

@@ -3,14 +3,14 @@
 //! All numbers are little-endian and unaligned, so that a mapped file can be read where it lies.
 //! The layout is specified in `docs/formats/tree-index.md`; a change here is a new version.
 
-use zerocopy::little_endian::{I64, U32, U64};
+use zerocopy::little_endian::{I64, U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// First bytes of every tree index.
 pub(super) const MAGIC: [u8; 8] = *b"fl-tree\0";
 /// The version this release writes, and the only one it reads.
-pub(super) const VERSION: u32 = 1;
-/// "No row" in a row number.
+pub(super) const VERSION: u32 = 2;
+/// "No row" in a row number, "nothing" in an offset.
 pub(super) const NO_ROW: u32 = u32::MAX;
 
 /// The layer has directories without an entry of their own.
@@ -24,7 +24,7 @@ pub(super) const ROW_OPAQUE: u8 = 1;
 pub(super) const ROW_IMPLICIT: u8 = 2;
 /// The path is whited out besides.
 pub(super) const ROW_REPLACES: u8 = 4;
-/// `content` is set.
+/// The content id is set.
 pub(super) const ROW_CONTENT: u8 = 8;
 
 /// What the file begins with.
@@ -44,30 +44,39 @@ pub(super) struct Header {
 #[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub(super) struct Row {
-    pub path_offset: U32,
-    pub path_length: U32,
-    /// The row after the last one below this path; its own number plus one where nothing is.
-    pub subtree_end: U32,
-    /// First row of the hardlink group, `NO_ROW` where there is none or it is this one.
-    pub hardlink: U32,
+    /// The last component of the path; the root has none.
+    pub name_offset: U32,
+    pub name_length: U16,
     pub kind: u8,
     pub flags: u8,
-    pub mode: [u8; 2],
+    /// The row of the directory that holds this one; the root's own.
+    pub parent: U32,
+    /// Of a directory, the row after the last one below it; of anything else, the first row of the
+    /// hardlink group, `NO_ROW` where there is none or it is this one.
+    pub end_or_first: U32,
+    pub mode: U16,
     pub uid: U32,
     pub gid: U32,
-    pub mtime_nanoseconds: U32,
     pub mtime_seconds: I64,
+    pub mtime_nanoseconds: U32,
     pub size: U64,
     pub data_offset: U64,
-    pub device_major: U32,
-    pub device_minor: U32,
-    pub link_offset: U32,
-    pub link_length: U32,
+    /// `NO_ROW` for none.
     pub xattrs_offset: U32,
-    pub xattrs_length: U32,
-    pub content: [u8; 32],
+    /// Of a regular file, the content id; of what has a target or a device number, a [`Pair`].
+    pub value: [u8; 32],
+}
+
+/// What the value of a row without content begins with: offset and length of a target in the heap,
+/// or major and minor number of a device.
+#[derive(Clone, Copy, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub(super) struct Pair {
+    pub first: U32,
+    pub second: U32,
+    pub reserved: [u8; 24],
 }
 
 pub(super) const HEADER_SIZE: usize = size_of::<Header>();
 pub(super) const ROW_SIZE: usize = size_of::<Row>();
-const _: () = assert!(HEADER_SIZE == 64 && ROW_SIZE == 112);
+const _: () = assert!(HEADER_SIZE == 64 && ROW_SIZE == 90);

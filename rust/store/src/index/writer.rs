@@ -1,12 +1,15 @@
 //! Laying the nodes of a builder out as rows and heap.
 
-use zerocopy::IntoBytes;
-use zerocopy::little_endian::U32;
+use std::collections::HashMap;
+use std::collections::btree_map;
 
-use super::builder::{IndexBuilder, Inode, ROOT, count};
+use zerocopy::little_endian::U32;
+use zerocopy::{IntoBytes, transmute};
+
+use super::builder::{IndexBuilder, Inode, Node, ROOT, count, limit};
 use super::format::{
-    Header, LAYER_IMPLICIT_PARENTS, LAYER_LOWER_LINKS, MAGIC, NO_ROW, ROW_CONTENT, ROW_IMPLICIT,
-    ROW_OPAQUE, ROW_REPLACES, ROW_SIZE, Row, VERSION,
+    Header, LAYER_IMPLICIT_PARENTS, LAYER_LOWER_LINKS, MAGIC, NO_ROW, Pair, ROW_CONTENT,
+    ROW_IMPLICIT, ROW_OPAQUE, ROW_REPLACES, ROW_SIZE, Row, VERSION,
 };
 use super::{IndexError, Kind};
 
@@ -15,17 +18,17 @@ pub(super) struct IndexWriter<'a> {
     builder: &'a IndexBuilder,
     rows: Vec<Row>,
     heap: Vec<u8>,
+    /// Where names and targets are in the heap: a tree has many of a name.
+    known: HashMap<&'a [u8], u32>,
     flags: u32,
-    /// Where the last stored path begins in the heap.
-    last_path: usize,
     /// Row in which each inode was first met.
     first_rows: Vec<u32>,
 }
 
+/// A node whose children are being laid out.
 struct Visit<'a> {
-    row: usize,
-    path_length: usize,
-    children: std::collections::btree_map::Iter<'a, Box<[u8]>, u32>,
+    row: u32,
+    children: btree_map::Iter<'a, Box<[u8]>, u32>,
 }
 
 impl<'a> IndexWriter<'a> {
@@ -34,48 +37,57 @@ impl<'a> IndexWriter<'a> {
             builder,
             rows: Vec::with_capacity(builder.nodes.len()),
             heap: Vec::new(),
+            known: HashMap::new(),
             flags: 0,
-            last_path: 0,
             first_rows: vec![NO_ROW; builder.inodes.len()],
         }
     }
 
     pub(super) fn walk(&mut self) -> Result<(), IndexError> {
-        let builder = self.builder;
-        let mut path: Vec<u8> = Vec::new();
-        let mut stack = vec![self.visit(&path, ROOT)?];
+        let mut stack = vec![self.visit(b"", ROOT, 0)?];
         while let Some(top) = stack.last_mut() {
-            path.truncate(top.path_length);
             if let Some((name, number)) = top.children.next() {
-                if !path.is_empty() {
-                    path.push(b'/');
-                }
-                path.extend_from_slice(name);
-                let number = *number;
-                debug_assert!((number as usize) < builder.nodes.len());
-                stack.push(self.visit(&path, number)?);
-            } else {
-                let end = count(self.rows.len())?;
-                self.rows[top.row].subtree_end = end.into();
-                stack.pop();
+                let parent = top.row;
+                stack.push(self.visit(name, *number, parent)?);
+                continue;
             }
+            let end = count(self.rows.len())?;
+            let row = &mut self.rows[top.row as usize];
+            if row.kind == Kind::Directory as u8 {
+                row.end_or_first = end.into();
+            }
+            stack.pop();
         }
         Ok(())
     }
 
-    fn visit(&mut self, path: &[u8], number: u32) -> Result<Visit<'a>, IndexError> {
+    fn visit(&mut self, name: &'a [u8], number: u32, parent: u32) -> Result<Visit<'a>, IndexError> {
         let node = &self.builder.nodes[number as usize];
-        let mut row = Row::implicit_directory();
-        (row.path_offset, row.path_length) = self.store_path(path)?;
         let row_number = count(self.rows.len())?;
+        let mut row = self.row(node, number, row_number)?;
+        row.parent = parent.into();
+        row.name_offset = self.store_known(name)?.into();
+        let length = u16::try_from(name.len())
+            .map_err(|_| limit("the length of a name", u16::MAX.into()))?;
+        row.name_length = length.into();
+        self.rows.push(row);
+        Ok(Visit {
+            row: row_number,
+            children: node.children.iter(),
+        })
+    }
+
+    /// The row of a node, without its place in the tree.
+    fn row(&mut self, node: &'a Node, number: u32, row_number: u32) -> Result<Row, IndexError> {
+        let mut row = Row::implicit_directory();
         if node.whiteout_only {
             row.kind = Kind::Whiteout as u8;
-            row.mode = [0; 2];
+            row.mode = 0.into();
         } else if let Some(inode) = self.builder.inodes.get(node.inode as usize) {
             self.describe(&mut row, inode)?;
             match self.first_rows[node.inode as usize] {
                 NO_ROW => self.first_rows[node.inode as usize] = row_number,
-                first => row.hardlink = first.into(),
+                first => row.end_or_first = first.into(),
             }
         } else {
             row.flags |= ROW_IMPLICIT;
@@ -89,38 +101,34 @@ impl<'a> IndexWriter<'a> {
         if row.kind == Kind::Directory as u8 && (node.opaque || node.replaces) {
             row.flags |= ROW_OPAQUE;
         }
-        self.rows.push(row);
-        let children = node.children.iter();
-        Ok(Visit {
-            row: row_number as usize,
-            path_length: path.len(),
-            children,
-        })
+        Ok(row)
     }
 
-    fn describe(&mut self, row: &mut Row, inode: &Inode) -> Result<(), IndexError> {
+    fn describe(&mut self, row: &mut Row, inode: &'a Inode) -> Result<(), IndexError> {
         row.kind = inode.kind as u8;
-        row.mode = (inode.mode as u16).to_le_bytes();
+        row.mode = (inode.mode as u16).into();
         row.uid = inode.uid.into();
         row.gid = inode.gid.into();
         row.mtime_seconds = inode.mtime.seconds.into();
         row.mtime_nanoseconds = inode.mtime.nanoseconds.into();
-        row.size = inode.size.into();
-        row.data_offset = inode.data_offset.into();
-        row.device_major = inode.device.0.into();
-        row.device_minor = inode.device.1.into();
-        (row.link_offset, row.link_length) = self.store(&inode.link_target)?;
-        if !inode.xattrs.is_empty() {
-            let mut framed = Vec::new();
-            for part in inode.xattrs.iter().flat_map(|(name, value)| [name, value]) {
-                framed.extend_from_slice(&count(part.len())?.to_le_bytes());
-                framed.extend_from_slice(part);
+        row.xattrs_offset = self.store_xattrs(inode)?;
+        match inode.kind {
+            Kind::File => {
+                row.size = inode.size.into();
+                row.data_offset = inode.data_offset.into();
+                if let Some(content) = inode.content {
+                    row.value = content;
+                    row.flags |= ROW_CONTENT;
+                }
             }
-            (row.xattrs_offset, row.xattrs_length) = self.store(&framed)?;
-        }
-        if let Some(content) = inode.content {
-            row.content = content;
-            row.flags |= ROW_CONTENT;
+            Kind::Symlink | Kind::LowerLink => {
+                let offset = self.store_known(&inode.link_target)?;
+                row.value = pair(offset, count(inode.link_target.len())?);
+            }
+            Kind::CharDevice | Kind::BlockDevice => {
+                row.value = pair(inode.device.0, inode.device.1);
+            }
+            Kind::Directory | Kind::Fifo | Kind::Whiteout => {}
         }
         if inode.kind == Kind::LowerLink {
             self.flags |= LAYER_LOWER_LINKS;
@@ -128,23 +136,29 @@ impl<'a> IndexWriter<'a> {
         Ok(())
     }
 
-    /// Stores a path. That of a directory's first child begins with the directory's own, which is
-    /// written last: a deep path of implicit parents takes its bytes once.
-    fn store_path(&mut self, path: &[u8]) -> Result<(U32, U32), IndexError> {
-        let start = self.last_path;
-        let known = self.heap.len() - start;
-        if known > 0 && known < path.len() && path.starts_with(&self.heap[start..]) {
-            self.heap.extend_from_slice(&path[known..]);
-            return Ok((count(start)?.into(), count(path.len())?.into()));
+    fn store_xattrs(&mut self, inode: &Inode) -> Result<U32, IndexError> {
+        if inode.xattrs.is_empty() {
+            return Ok(NO_ROW.into());
         }
-        self.last_path = self.heap.len();
-        self.store(path)
+        let mut framed = Vec::new();
+        for part in inode.xattrs.iter().flat_map(|(name, value)| [name, value]) {
+            framed.extend_from_slice(&count(part.len())?.to_le_bytes());
+            framed.extend_from_slice(part);
+        }
+        let offset = count(self.heap.len())?;
+        self.heap
+            .extend_from_slice(&count(framed.len())?.to_le_bytes());
+        self.heap.extend_from_slice(&framed);
+        Ok(offset.into())
     }
 
-    fn store(&mut self, bytes: &[u8]) -> Result<(U32, U32), IndexError> {
+    /// Where the bytes are in the heap; they are stored when they are met first.
+    fn store_known(&mut self, bytes: &'a [u8]) -> Result<u32, IndexError> {
         let offset = count(self.heap.len())?;
-        self.heap.extend_from_slice(bytes);
-        Ok((offset.into(), count(bytes.len())?.into()))
+        Ok(*self.known.entry(bytes).or_insert_with(|| {
+            self.heap.extend_from_slice(bytes);
+            offset
+        }))
     }
 
     pub(super) fn assemble(self) -> Vec<u8> {
@@ -164,29 +178,32 @@ impl<'a> IndexWriter<'a> {
     }
 }
 
+fn pair(first: u32, second: u32) -> [u8; 32] {
+    transmute!(Pair {
+        first: first.into(),
+        second: second.into(),
+        reserved: [0; 24],
+    })
+}
+
 impl Row {
     fn implicit_directory() -> Self {
         Self {
-            path_offset: 0.into(),
-            path_length: 0.into(),
-            subtree_end: 0.into(),
-            hardlink: NO_ROW.into(),
+            name_offset: 0.into(),
+            name_length: 0.into(),
             kind: Kind::Directory as u8,
             flags: 0,
-            mode: 0o755_u16.to_le_bytes(),
+            parent: 0.into(),
+            end_or_first: NO_ROW.into(),
+            mode: 0o755.into(),
             uid: 0.into(),
             gid: 0.into(),
-            mtime_nanoseconds: 0.into(),
             mtime_seconds: 0.into(),
+            mtime_nanoseconds: 0.into(),
             size: 0.into(),
             data_offset: 0.into(),
-            device_major: 0.into(),
-            device_minor: 0.into(),
-            link_offset: 0.into(),
-            link_length: 0.into(),
-            xattrs_offset: 0.into(),
-            xattrs_length: 0.into(),
-            content: [0; 32],
+            xattrs_offset: NO_ROW.into(),
+            value: [0; 32],
         }
     }
 }

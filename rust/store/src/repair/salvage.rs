@@ -81,7 +81,8 @@ fn take(
     id: &ContentId,
     was_linked: bool,
 ) -> Result<bool> {
-    let (parent, name) = fastlayer_tar::path::split(row.path()).unwrap_or_default();
+    let path = row.path()?;
+    let (parent, name) = fastlayer_tar::path::split(&path).unwrap_or_default();
     let parent = checkout.open_child(TREE)?.open_descendant(parent)?;
     let metadata = parent.stat_child(name)?;
     if metadata.kind != FileKind::File || metadata.size != row.size() {

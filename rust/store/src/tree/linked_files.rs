@@ -40,14 +40,14 @@ fn find(view: &TreeView) -> Result<HashSet<(usize, u32)>> {
         for row in layer.index.iter() {
             let row = row?;
             if let Some(first) = row.hardlink()? {
-                names.insert(first.path().to_vec());
+                names.insert(first.path()?);
             } else if row.kind() == Kind::LowerLink {
                 let below = view.below(number);
                 names.insert(below.resolve(row.link_target()?, false)?.path);
             } else {
                 continue;
             }
-            names.insert(row.path().to_vec());
+            names.insert(row.path()?);
         }
     }
     let mut counts: HashMap<(usize, u32), usize> = HashMap::new();

@@ -16,18 +16,19 @@ pub(super) fn through_links(view: &TreeView, layer: &TreeLayer) -> Result<Option
     let mut builder = IndexBuilder::new();
     for row in layer.index.iter() {
         let row = row?;
-        let mut entry = row.to_entry()?;
         if row.implicit() && !row.opaque() && !row.replaces() {
             continue;
         }
-        entry.path = resolve_parents(view, row.path())?;
+        let own_path = row.path()?;
+        let mut entry = row.to_entry()?;
+        entry.path = resolve_parents(view, &own_path)?;
         if let Some(first) = entry.hardlink.take() {
             entry.hardlink = Some(resolve_parents(view, &first)?);
         } else if row.kind() == Kind::LowerLink {
             entry.hardlink = Some(std::mem::take(&mut entry.link_target));
         }
         if row.replaces() || row.implicit() {
-            let path = view.resolve(row.path(), true)?.path;
+            let path = view.resolve(&own_path, true)?.path;
             if row.replaces() {
                 let whiteout = crate::index::IndexEntry::new(path.clone(), Kind::Whiteout);
                 builder.push(whiteout)?;
@@ -53,7 +54,7 @@ fn runs_through_links(view: &TreeView, index: &TreeIndex) -> Result<bool> {
     for row in index.iter() {
         let row = row?;
         if row.implicit() && !row.replaces() {
-            let below = view.get(row.path())?;
+            let below = view.get(&row.path()?)?;
             if below.is_some_and(|node| node.kind() == Kind::Symlink) {
                 return Ok(true);
             }

@@ -77,10 +77,8 @@ impl<'a> OfLayer<'a> {
         Ok(node.is_some_and(|node| self.deferred.contains(&node.inode())))
     }
 
-    fn is_needless(&self, row: &EntryRef<'_>) -> Result<bool> {
-        let parent = fastlayer_tar::path::split(row.path()).map_or(&b""[..], |(parent, _)| parent);
-        let parent = self.index.get(parent)?;
-        Ok(row.kind() == Kind::Whiteout && parent.is_some_and(|parent| parent.opaque()))
+    fn is_needless(row: &EntryRef<'_>) -> Result<bool> {
+        Ok(row.kind() == Kind::Whiteout && row.parent()?.is_some_and(|parent| parent.opaque()))
     }
 }
 
@@ -115,9 +113,10 @@ impl Expected for OfLayer<'_> {
     fn each(&self, visit: &mut dyn FnMut(&[u8], Kind)) -> Result<()> {
         for row in self.index.iter() {
             let row = row?;
-            let is_left_out = row.kind() != Kind::Directory && self.is_deferred(row.path())?;
-            if !is_left_out && !self.is_needless(&row)? {
-                visit(row.path(), row.kind());
+            let path = row.path()?;
+            let is_left_out = row.kind() != Kind::Directory && self.is_deferred(&path)?;
+            if !is_left_out && !Self::is_needless(&row)? {
+                visit(&path, row.kind());
             }
         }
         Ok(())
