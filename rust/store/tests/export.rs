@@ -319,8 +319,8 @@ fn f4_golden_digests() {
         digests,
         [
             "sha256:ef1f2a21f1085b85d72d1f5e5d24f3e4cdceab22877170fb9e6d801fe182f09c",
-            "sha256:949cf7bd380271b9dcf24b40bd2882c6b836d36e574c640cd2ece2615d2bd286",
-            "sha256:443804f6a7532dd6d5e8aa643409d5be6e80782cd088c6bc4ecaec1a055f0e71",
+            "sha256:deb0798a39dabe808c2eeecf18d0a19af6cafbd5a430f57c4769a16286747f75",
+            "sha256:28ef03d17cbcc867dd61d3eef6526e3e7568286c7714f84dd427ac17cc984557",
         ]
     );
 }

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use fastlayer_store::{ContentId, DiffId, IngestOptions};
-use fastlayer_tar::TRAILER;
+use fastlayer_tar::{Entry, EntryKind, TRAILER, Timestamp, encode_header};
 use support::{TestStore, member, pseudo_random};
 
 fn sample() -> Vec<u8> {
@@ -171,6 +171,111 @@ fn a_layer_can_be_read_by_its_documentation() {
     assert!(kinds.iter().all(|count| *count > 0), "{kinds:?}");
 }
 
+/// A member of each kind, and names that need the order of components.
+fn kinds_of_members() -> Vec<u8> {
+    let mut tar = Vec::new();
+    let mut other = |path: &str, kind, change: &dyn Fn(&mut Entry)| {
+        let mut entry = Entry::new(path, kind);
+        entry.mode = 0o755;
+        entry.mtime = Timestamp::from_seconds(-3);
+        change(&mut entry);
+        encode_header(&entry, &mut tar).unwrap();
+    };
+    other("usr/", EntryKind::Directory, &|entry| entry.uid = 5);
+    other("usr/link", EntryKind::Symlink, &|entry| {
+        entry.link = b"../etc".to_vec();
+    });
+    other("dev/null", EntryKind::CharDevice, &|entry| {
+        entry.device = (1, 3);
+    });
+    other("dev/pipe", EntryKind::Fifo, &|entry| {
+        let value = (b"user.name".to_vec(), b"value".to_vec());
+        entry.xattrs.extend([value]);
+    });
+    other("usr/lower", EntryKind::Hardlink, &|entry| {
+        entry.link = b"lower/file".to_vec();
+    });
+    other("usr/.wh.gone", EntryKind::File, &|_| ());
+    member(&mut tar, "usr-local/file", b"content");
+    let mut link = Entry::new("usr/second", EntryKind::Hardlink);
+    link.link = b"usr-local/file".to_vec();
+    encode_header(&link, &mut tar).unwrap();
+    tar.extend_from_slice(&TRAILER);
+    tar
+}
+
+/// The rows of a tree index, read as tree-index.md says: path, kind and what else there is.
+fn read_tree(path: &Path) -> Vec<String> {
+    let bytes = fs::read(path).unwrap();
+    assert_eq!(&bytes[..8], b"fl-tree\0");
+    assert_eq!((number(&bytes, 8, 4), number(&bytes, 12, 4)), (2, 90));
+    let count = number(&bytes, 20, 4);
+    let (rows, heap) = bytes[64..].split_at(90 * count);
+    assert_eq!(heap.len(), number(&bytes, 24, 8));
+    let text = |offset, length| String::from_utf8_lossy(&heap[offset..offset + length]);
+    let mut paths: Vec<String> = Vec::new();
+    let mut lines = Vec::new();
+    for row in rows.chunks(90) {
+        let field = |offset, width| number(row, offset, width);
+        let name = text(field(0, 4), field(4, 2));
+        let parent = paths.get(field(8, 4)).map_or("", String::as_str);
+        paths.push(format!("{parent}/{name}").replace("//", "/"));
+        let path = paths.last().unwrap();
+        let link = field(12, 4);
+        let what = match (row[6], row[7]) {
+            (1, flags) if link == 0xffff_ffff => {
+                let at = (field(38, 8), field(46, 8));
+                format!("file {flags} {at:?} {}", &hex(&row[58..])[..8])
+            }
+            (1, _) => format!("file of {}", paths[link]),
+            (2, flags) => format!("directory {flags} to {link}, owner {}", field(18, 4)),
+            (3, _) => format!("link to {}", text(field(58, 4), field(62, 4))),
+            (4, _) => format!("device {} {}", field(58, 4), field(62, 4)),
+            (6, _) => {
+                let xattrs = field(54, 4);
+                let length = number(heap, xattrs, 4);
+                format!("pipe {:?}", text(xattrs + 4, length))
+            }
+            (7, _) => "whiteout".to_owned(),
+            (8, _) => format!("lower {}", text(field(58, 4), field(62, 4))),
+            other => panic!("{other:?}"),
+        };
+        let seconds = i64::from_le_bytes(row[26..34].try_into().unwrap());
+        let mode = field(16, 2);
+        lines.push(format!("{path} {mode:o} {seconds}.{} {what}", field(34, 4)));
+    }
+    lines
+}
+
+#[test]
+fn a_tree_index_can_be_read_by_its_documentation() {
+    let store = TestStore::new();
+    let tar = kinds_of_members();
+    let info = store
+        .ingest(tar.as_slice(), IngestOptions::default(), &mut |_| {})
+        .unwrap();
+    let path = store.path().join("trees").join(info.diff_id.hex());
+    let content = &ContentId::of(b"content").hex()[..8];
+    let at = tar
+        .windows(7)
+        .position(|window| window == b"content")
+        .unwrap();
+    let expected = [
+        "/ 755 0.0 directory 2 to 11, owner 0".to_owned(),
+        "/dev 755 0.0 directory 2 to 4, owner 0".to_owned(),
+        "/dev/null 755 -3.0 device 1 3".to_owned(),
+        "/dev/pipe 755 -3.0 pipe \"\\t\\0\\0\\0user.name\\u{5}\\0\\0\\0value\"".to_owned(),
+        "/usr 755 -3.0 directory 0 to 9, owner 5".to_owned(),
+        "/usr/gone 0 0.0 whiteout".to_owned(),
+        "/usr/link 755 -3.0 link to ../etc".to_owned(),
+        "/usr/lower 755 -3.0 lower lower/file".to_owned(),
+        format!("/usr/second 644 0.0 file 8 (7, {at}) {content}"),
+        "/usr-local 755 0.0 directory 2 to 11, owner 0".to_owned(),
+        "/usr-local/file 644 0.0 file of /usr/second".to_owned(),
+    ];
+    assert_eq!(read_tree(&path), expected);
+}
+
 /// Borders decide which versions share what, and every byte of an exported blob.
 #[test]
 fn borders_are_where_they_always_were() {
@@ -184,14 +289,14 @@ fn borders_are_where_they_always_were() {
     for id in &recipe.segments {
         hasher.update(id.as_bytes());
     }
-    assert_eq!(lengths.len(), 58);
-    assert_eq!(lengths[..4], [493_056, 542_720, 184_832, 192_512]);
+    assert_eq!(lengths.len(), 153);
+    assert_eq!(lengths[..4], [100_352, 291_328, 101_376, 141_312]);
     assert_eq!(
-        lengths[52..],
+        lengths[147..],
         [4_194_304, 4_194_304, 1_611_392, 896, 131_072, 51_024]
     );
     assert_eq!(
         hasher.finalize().to_hex().as_str(),
-        "9daa2a20748de79e7c96f0bdb095d50478ef8674cdef27e84ce4a075b7f75b39"
+        "d7256bc544142f020432b083caf0229ac1d96c620a3405d91be0c973daa111c2"
     );
 }

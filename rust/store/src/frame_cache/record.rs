@@ -4,7 +4,7 @@ use crate::digest::{BlobDigest, checksum};
 use crate::frame_cache::Kept;
 
 const MAGIC: [u8; 8] = *b"FLEXPORT";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const HAS_CONTENTS: u32 = 1;
 const SUM: usize = 32;
 const PIECE: usize = 2 * SUM + 8;
