@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use crate::area::{Area, Fanout};
 use crate::digest::{BlobDigest, ContentId, DiffId, SegmentId};
 use crate::error::{Error, Result, check_cancelled};
+use crate::index::{IndexError, TreeIndex};
 use crate::layer_reader::LayerReader;
 use crate::object::{INLINE_LIMIT, verify_object};
 use crate::rebuild::{index_bytes, verify_diff_id};
@@ -200,14 +201,20 @@ impl Check<'_> {
             Err(error) => return self.note("recipe", diff_id, gone(error)),
         };
         let mut result = check_presence(&reader);
+        let mut index = None;
         if self.level >= Level::Layers {
             result = result.and_then(|()| verify_diff_id(&reader, self.cancel));
             result = result.and_then(|()| check_lists(&reader));
+            if result.is_ok() && reader.info().raw_reason.is_none() {
+                let made = index.insert(index_bytes(&reader));
+                result = made
+                    .as_ref()
+                    .map_or(Ok(()), |made| check_contents(&reader, made));
+            }
         }
-        let whole = result.is_ok();
         self.note("recipe", diff_id, result)?;
-        if whole && self.level >= Level::Layers && reader.info().raw_reason.is_none() {
-            let result = self.check_tree(&reader);
+        if let Some(made) = index {
+            let result = made.and_then(|made| self.check_tree(&reader, &made));
             self.note("tree", diff_id, result)?;
         }
         Ok(())
@@ -224,13 +231,14 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn check_tree(&self, reader: &LayerReader) -> Result<()> {
+    fn check_tree(&self, reader: &LayerReader, expected: &[u8]) -> Result<()> {
         let name = reader.info().diff_id.hex();
-        let expected = index_bytes(reader)?;
         for area in [self.store.durable(), self.store.unsynced()] {
             let path = area.trees.path_to(name.as_bytes());
             match std::fs::read(&path) {
                 Ok(bytes) if bytes == expected => {}
+                // One of another version counts as missing.
+                Ok(bytes) if is_of_another_version(&bytes) => {}
                 Ok(_) => return Err(Error::corrupt(name, "is not what the layer's tar gives")),
                 // It is made when it is asked for.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -305,30 +313,39 @@ pub(crate) fn check_presence(reader: &LayerReader) -> Result<()> {
     Ok(())
 }
 
-/// The recipe must name every object that its segments and its tree need, or garbage collection
-/// would take them away.
+/// The recipe must name every object that its segments need, or garbage collection would take them
+/// away.
 fn check_lists(reader: &LayerReader) -> Result<()> {
-    let store = reader.store();
     let listed: BTreeSet<&ContentId> = reader.objects().iter().collect();
-    let missing = |id: &ContentId| Error::corrupt("recipe", format!("does not list object {id}"));
     for id in &reader.recipe().segments {
-        for object in StoredSegment::read(store, *id)?.objects {
+        for object in StoredSegment::read(reader.store(), *id)?.objects {
             if !listed.contains(&object) {
-                return Err(missing(&object));
+                return Err(unlisted(&object));
             }
         }
     }
-    if reader.info().raw_reason.is_some() {
-        return Ok(());
-    }
-    for entry in store.tree_index(&reader.info().diff_id)?.iter() {
+    Ok(())
+}
+
+/// The same of every object that its tree needs, by the index that was made of its tar.
+fn check_contents(reader: &LayerReader, made: &[u8]) -> Result<()> {
+    let listed: BTreeSet<&ContentId> = reader.objects().iter().collect();
+    for entry in TreeIndex::new(made.to_vec())?.iter() {
         let entry = entry?;
         if let Some(id) = entry.content()
             && entry.size() > INLINE_LIMIT
             && !listed.contains(&id)
         {
-            return Err(missing(&id));
+            return Err(unlisted(&id));
         }
     }
     Ok(())
+}
+
+fn is_of_another_version(index: &[u8]) -> bool {
+    matches!(TreeIndex::new(index.to_vec()), Err(IndexError::Version(_)))
+}
+
+fn unlisted(id: &ContentId) -> Error {
+    Error::corrupt("recipe", format!("does not list object {id}"))
 }
