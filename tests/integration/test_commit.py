@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fastlayer.container.freezer import frozen
+from fastlayer.errors import ContainerError
 
 from tests.support.busybox_store import busybox_store, remove_containers
 from tests.support.command import Command
@@ -90,7 +92,11 @@ def test_the_container_goes_on_and_the_images_stay(fastlayer: Command) -> None:
     assert sh(fastlayer, "one", "cat /page") == "line"
 
 
-def test_a_running_container_is_paused_or_not(fastlayer: Command) -> None:
+@pytest.mark.parametrize("driver", ["runc", "builtin"])
+def test_a_running_container_is_paused_or_not(
+    fastlayer: Command, driver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FASTLAYER_RUNTIME", driver)
     script = "echo up > /up; while :; do sleep 0.05; done"
     fastlayer.run("run", "-d", "--name", "box", "base", "sh", "-c", script)
     deadline = time.monotonic() + 10
@@ -104,6 +110,26 @@ def test_a_running_container_is_paused_or_not(fastlayer: Command) -> None:
         assert sh(fastlayer, image, "cat /up") == "up"
     both = fastlayer.run("commit", "-p", "--no-pause", "box", "never", check=False)
     assert both.returncode == 125
+    fastlayer.run("rm", "-f", "box")
+
+
+def test_all_processes_of_our_sandbox_stop_and_go_on(
+    fastlayer: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FASTLAYER_RUNTIME", "builtin")
+    script = "kill -STOP $$ & while :; do sleep 0.01; done & while :; do :; done"
+    fastlayer.run("run", "-d", "--name", "box", "base", "sh", "-c", script)
+    first = int(fastlayer.text("inspect", "-f", "{{.State.Pid}}", "box"))
+    with frozen(first):
+        children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+        states = [Path(f"/proc/{process}/stat").read_text() for process in (first, *children)]
+        assert {text.rpartition(") ")[2][0] for text in states} <= {"T", "Z"}
+    deadline = time.monotonic() + 60
+    while Path(f"/proc/{first}/stat").read_text().rpartition(") ")[2][0] == "T":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    with pytest.raises(ContainerError, match="has just ended"), frozen(os.getpid()):
+        pass
     fastlayer.run("rm", "-f", "box")
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import signal
+import struct
 import subprocess
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,6 +45,32 @@ def test_stdin_is_passed_only_with_i(fastlayer: Command) -> None:
     big = os.urandom(3_000_000)
     assert fastlayer.run("run", "--rm", "-i", "base", "cat", stdin=big).stdout == big
     assert fastlayer.run("run", "--rm", "base", "cat", stdin=b"lost").stdout == b""
+
+
+def test_a_terminal(fastlayer: Command) -> None:
+    script = "tty; test -t 0 && test -t 2 && echo all; ls -l /dev/console | cut -c1; exit 4"
+    options = ("--rm", "-t", "-u", "1000", "base", "sh", "-c")
+    for written in (script, f"({script}) > /dev/tty"):
+        done = fastlayer.run("run", *options, written, check=False)
+        assert (done.stdout, done.returncode) == (b"/dev/pts/0\r\nall\r\nc\r\n", 4)
+    failed = fastlayer.run("run", "--rm", "-t", "base", "nosuch", check=False)
+    assert failed.returncode == 127
+
+
+def test_keys_and_the_size_of_a_terminal(fastlayer: Command) -> None:
+    process, terminal = pty.fork()
+    if process == 0:
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 111, 0, 0))
+        script = "trap 'exit 9' INT; stty size; while :; do sleep 0.05; done"
+        argv = fastlayer.argv("run", "--rm", "-it", "base", "sh", "-c", script)
+        os.execve(argv[0], argv, fastlayer.environ())
+    shown = b""
+    while b"\n" not in shown:
+        shown += os.read(terminal, 4096)
+    assert shown == b"33 111\r\n"
+    os.write(terminal, b"\x03")  # the process's own terminal makes a signal of it
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 9
+    os.close(terminal)
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,9 @@ def test_containers_run(user: OrdinaryUser) -> None:
         return done.stdout.strip()
 
     assert fastlayer("run", "--rm", "base", "sh", "-c", "id -u; touch /x; echo $0") == "0\nsh"
+    assert fastlayer("run", "--rm", "-t", "base", "sh", "-c", "tty; echo x > $(tty)") == (
+        "/dev/pts/0\nx"
+    )
     script = "trap 'exit 4' TERM; echo up; while :; do sleep 0.05; done"
     fastlayer("run", "-d", "--name", "box", "base", "sh", "-c", f"echo kept > /kept; {script}")
     try:
@@ -123,6 +126,8 @@ def test_containers_run(user: OrdinaryUser) -> None:
             pass
         refused = user.fastlayer("exec", "box", "true")
         assert "exec by another user than root needs a runtime" in refused.stdout
+        refused = user.fastlayer("commit", "box", "made")
+        assert "cannot be stopped by this user" in refused.stdout
         fastlayer("stop", "box")
         assert "Exited (4)" in fastlayer("ps", "-a")
         fastlayer("commit", "box", "made")

@@ -7,17 +7,19 @@ bind mounts are not in the upper, so they are in no image.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fastlayer.container.adoption import adopt_upper, finish_adoption
 from fastlayer.container.document import timestamp
-from fastlayer.container.drivers import BuiltinDriver, find_driver
+from fastlayer.container.drivers import RUNTIMES
+from fastlayer.container.drivers.runc import find_runtime
+from fastlayer.container.launch import SANDBOX_MARK
 from fastlayer.container.lifecycle import recover
 from fastlayer.container.registry import Container
 from fastlayer.container.state import AdoptedLayer
-from fastlayer.errors import ContainerError
 from fastlayer.image.catalog import ImageCatalog
 from fastlayer.image.change import apply_changes
 from fastlayer.image.image import Image
@@ -108,15 +110,22 @@ def _copy_running(store: Store, container: Container, pause: bool) -> LayerInfo:
     chain = container.chain()
     if not pause:
         return store.diff_upper(chain, str(container.upper), adopt=False)
-    driver = find_driver(store.root / "runtime")
-    if isinstance(driver, BuiltinDriver):
-        raise ContainerError(
-            "the built-in sandbox cannot pause a container",
-            hint="stop it first, or commit it as it runs with --no-pause",
-        )
+    with _paused(store, container):
+        return store.diff_upper(chain, str(container.upper), adopt=False)
+
+
+@contextlib.contextmanager
+def _paused(store: Store, container: Container) -> Iterator[None]:
+    if (container.run / SANDBOX_MARK).exists():
+        from fastlayer.container.freezer import frozen
+
+        with frozen(container.state().pid):
+            yield
+        return
+    driver = find_runtime(store.root / "runtime", RUNTIMES)
     driver.pause(container.identifier)
     try:
-        return store.diff_upper(chain, str(container.upper), adopt=False)
+        yield
     finally:
         driver.resume(container.identifier)
 

@@ -138,7 +138,7 @@ def launch(
     try:
         config = runtime_config(spec, str(root), filter_calls=driver.filters_calls)
         if isinstance(driver, BuiltinDriver):
-            return _start_sandbox(container, namespace, config, root)
+            return _start_sandbox(container, namespace, config, root, size)
         (run / "config.json").write_text(json.dumps(config))
         return _start(container, driver, namespace, spec, root, size)
     except BaseException:
@@ -204,26 +204,39 @@ def _start(
 
 
 def _start_sandbox(
-    container: Container, namespace: MountNamespace, config: dict[str, Any], root: Path
+    container: Container,
+    namespace: MountNamespace,
+    config: dict[str, Any],
+    root: Path,
+    size: tuple[int, int] | None,
 ) -> Launched:
-    if config["process"]["terminal"]:
-        raise ContainerError(
-            "the built-in sandbox gives no terminals",
-            hint="leave -t away, or install runc, crun or youki and run as root",
-        )
-    streams = _Streams(container.config.open_stdin)
+    has_terminal = config["process"]["terminal"]
+    terminal: int | None = None
+    streams = _Streams(container.config.open_stdin and not has_terminal)
     launcher = SandboxLauncher(namespace)
+
+    def prepare(made: int) -> None:
+        if size is not None:
+            set_size(made, *size)
+
     try:
         process = launcher.start_first(config, streams.inner)
         streams.close_inner()
+        if has_terminal:
+            terminal = process.terminal(prepare)
         pid = process.started()
     except BaseException:
         streams.close_inner()
         streams.close_outer()
         launcher.close()
+        if terminal is not None:
+            os.close(terminal)
         raise
     (container.run / SANDBOX_MARK).touch()
     first = _SandboxedProcess(process, launcher)
+    if terminal is not None:
+        streams.close_outer()
+        return Launched(pid, root, first, terminal=terminal)
     return Launched(pid, root, first, streams.stdin, streams.stdout, streams.stderr)
 
 

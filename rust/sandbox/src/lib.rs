@@ -28,6 +28,7 @@ mod legacy;
 mod orphans;
 mod root;
 mod start;
+mod terminal;
 
 pub use error::{Error, Result};
 pub use failure::Failure;

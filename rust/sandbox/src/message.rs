@@ -14,6 +14,8 @@ const MAX_TEXT: usize = 4000;
 /// What a supervisor tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
+    /// The process has a terminal: its other side comes with the message, and an answer is awaited.
+    Terminal,
     /// The process runs: the id of the first process of its namespace.
     Started(i32),
     /// The process could not be started. The last message.
@@ -27,6 +29,7 @@ impl Message {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let (letter, number, text) = match self {
+            Self::Terminal => (b'T', 0, ""),
             Self::Started(pid) => (b'S', *pid, ""),
             Self::Failed(failure) => (b'F', failure.exit_code.into(), failure.message.as_str()),
             Self::Exited(code) => (b'X', *code, ""),

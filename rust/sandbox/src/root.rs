@@ -92,6 +92,17 @@ pub(crate) fn change(task: &Task) -> Result<()> {
     chdir("/").map_err(failed)
 }
 
+/// Shows what is at `source` at another path too, which is made where it is missing. Both are of
+/// this process's own root.
+pub(crate) fn show_at(source: &Path, target: &[u8]) -> Result<()> {
+    let root = RootDir::new(Directory::from_fd(
+        reopen(Path::new("/"), OFlags::DIRECTORY)?,
+        "/",
+    ));
+    let place = ensure_target(&root, target, false)?;
+    attach_to(&clone_tree(source)?, &place, target)
+}
+
 fn path_of(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
 }

@@ -25,7 +25,7 @@ use crate::kernel::{self, Side};
 use crate::message::Message;
 use crate::namespaces;
 use crate::task::Task;
-use crate::{orphans, root, start};
+use crate::{orphans, root, start, terminal};
 
 type Result<T> = std::result::Result<T, Failure>;
 
@@ -91,7 +91,7 @@ fn run(task: &Task, connection: &OwnedFd) -> Result<i32> {
         set_child_subreaper(Some(getpid())).map_err(failed)?;
     }
     let first = match kernel::fork().map_err(failed)? {
-        Side::Child => first_process(task, writer),
+        Side::Child => first_process(task, writer, connection),
         Side::Parent(pid) => pid,
     };
     drop(writer);
@@ -172,7 +172,7 @@ fn tell(writer: &OwnedFd, failure: &Failure) -> ! {
 }
 
 /// The first process of the namespace.
-fn first_process(task: &Task, writer: OwnedFd) -> ! {
+fn first_process(task: &Task, writer: OwnedFd, connection: &OwnedFd) -> ! {
     let set_up = || -> Result<()> {
         // If the supervisor is killed nobody else would end this.
         set_parent_process_death_signal(Some(Signal::KILL))
@@ -197,14 +197,10 @@ fn first_process(task: &Task, writer: OwnedFd) -> ! {
         tell(&writer, &failure);
     }
     if !task.options.reaper {
-        let _ = setsid();
-        tell(&writer, &start::start(task));
+        tell(&writer, &become_task(task, connection));
     }
     match kernel::fork() {
-        Ok(Side::Child) => {
-            let _ = setsid();
-            tell(&writer, &start::start(task))
-        }
+        Ok(Side::Child) => tell(&writer, &become_task(task, connection)),
         Ok(Side::Parent(process)) => {
             std::mem::forget(writer);
             kernel::close_from(0);
@@ -215,6 +211,17 @@ fn first_process(task: &Task, writer: OwnedFd) -> ! {
             &Failure::new(format!("cannot start a process: {errno}")),
         ),
     }
+}
+
+/// Becomes the process of the task; returns only where that fails.
+fn become_task(task: &Task, connection: &OwnedFd) -> Failure {
+    let _ = setsid();
+    if task.options.terminal
+        && let Err(failure) = terminal::give(task, connection)
+    {
+        return failure;
+    }
+    start::start(task)
 }
 
 /// Reaps whatever ends, until `process` does; gives its exit code.

@@ -189,6 +189,7 @@ proptest! {
 
 #[test]
 fn messages_have_a_letter_a_number_and_a_text() {
+    assert_eq!(Message::Terminal.encode(), b"T\0\0\0\0");
     assert_eq!(Message::Started(258).encode(), b"S\x02\x01\0\0");
     assert_eq!(Message::Exited(137).encode(), b"X\x89\0\0\0");
     let failure = Failure {

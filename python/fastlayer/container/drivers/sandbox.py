@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,28 @@ class SandboxProcess:
         self._connection = connection
         self._lock = threading.Lock()
 
+    def terminal(self, prepare: Callable[[int], None]) -> int:
+        """Wait for the terminal of a process that has one; gives its other side, the caller's to
+        close. The process waits until ``prepare`` has been called with it.
+
+        Raises
+        ------
+        ContainerError
+            It could not be started; ``exit_code`` is docker's for the reason.
+        """
+        try:
+            packet, descriptors, _, _ = socket.recv_fds(self._connection, _MESSAGE_BYTES, 1)
+        except OSError:
+            packet, descriptors = b"", []
+        if not descriptors:
+            self._understand(packet)
+            self._close()
+            raise not_started("its sandbox was killed", _KILLED)
+        os.set_inheritable(descriptors[0], False)
+        prepare(descriptors[0])
+        self.signal(0)
+        return descriptors[0]
+
     def started(self) -> int:
         """Wait until it runs; gives its id.
 
@@ -172,6 +195,9 @@ class SandboxProcess:
             packet = self._connection.recv(_MESSAGE_BYTES)
         except OSError:
             packet = b""  # killed: its end of the connection went away unread
+        return self._understand(packet)
+
+    def _understand(self, packet: bytes) -> tuple[bytes, int]:
         if not packet:
             return b"", 0
         letter, number = _HEAD.unpack_from(packet)
