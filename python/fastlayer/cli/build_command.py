@@ -15,6 +15,7 @@ import click
 from fastlayer.cli import build_inputs
 from fastlayer.cli.build_call import parse_call
 from fastlayer.cli.build_flags import BuildFlags, flags
+from fastlayer.cli.docker_settings import proxy_arguments
 from fastlayer.cli.go_flags import GoCommand
 from fastlayer.errors import FastlayerError, RunFailedError, UsageError
 
@@ -73,7 +74,10 @@ def _call(
 def _arguments(given: BuildFlags) -> BuildArguments:
     arguments: BuildArguments = {
         "tags": given.tags,
-        "build_args": build_inputs.read_pairs(given.build_args, os.environ),
+        "build_args": {
+            **proxy_arguments(os.environ),
+            **build_inputs.read_pairs(given.build_args, os.environ),
+        },
         "target": given.target,
         "network": given.network,
         "no_cache": given.no_cache,

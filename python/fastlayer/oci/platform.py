@@ -85,6 +85,11 @@ def parse_platform(text: str) -> Platform:
     UsageError
         Where the text is none of these.
     """
+    if "," in text:
+        raise UsageError(
+            f"{text}: several platforms at once are not supported",
+            hint="give one, and do it again for each of the others",
+        )
     parts = text.split("/")
     if not all(_PART.fullmatch(part) for part in parts) or len(parts) > 3:
         raise UsageError(

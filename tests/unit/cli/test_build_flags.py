@@ -82,3 +82,11 @@ def test_a_wrong_source_date_epoch(
 @pytest.fixture(autouse=True)
 def _store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTLAYER_ROOT", str(tmp_path / "store"))
+
+
+def test_a_list_of_platforms_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    code, text = run(capsys, "--platform=linux/amd64,linux/arm64", ".")
+    assert (code, text.splitlines()[0]) == (
+        125,
+        "error: linux/amd64,linux/arm64: several platforms at once are not supported",
+    )
