@@ -27,10 +27,17 @@ class Index(Envelope, hidden=("raw",)):
         Raises
         ------
         DocumentError
-            Where it breaks the schema.
+            Where it breaks the schema, or could be read as a manifest as well.
         """
         node = parse(data, document)
         common = read_common(node, data, media_type=OCI_INDEX, members=frozenset({"manifests"}))
+        # What could be read as a manifest as well is neither (CVE-2021-41190): another reader of
+        # the same digest would see another image.
+        for member in ("config", "layers", "fsLayers"):
+            if node.child(member).value is not None:
+                raise node.child(member).fail("an index has no such member: this is a manifest")
+        if common["media_type"] in MANIFESTS:
+            raise node.fail("this is a manifest, not an index of manifests")
         if node.child("manifests").value is None:
             raise node.child("manifests").fail("expected an array, found nothing")
         entries = tuple(read_descriptor(entry) for entry in node.child("manifests").items())

@@ -162,7 +162,21 @@ def _read_image(parts: Parts, found: _Found) -> ArchivedImage:
         digest=found.top.digest,
         media_type=found.top.media_type,
         other_documents=found.indexes,
+        warnings=_platform_warnings(label, found.manifest, config),
     )
+
+
+def _platform_warnings(label: str, descriptor: Descriptor, config: ImageConfig) -> tuple[str, ...]:
+    """What to tell where an index says of an image what its config does not. The config counts:
+    it is what the image's id covers, and some images have long been published so."""
+    said = descriptor.platform
+    meant = config.platform
+    if said is None or not meant.os or not meant.architecture:
+        return ()
+    ours, theirs = meant.normalised(), said.normalised()
+    if (ours.os, ours.architecture) == (theirs.os, theirs.architecture):
+        return ()
+    return (f"{label}: its index says {said}, its config {meant}",)
 
 
 def _blob_name(descriptor: Descriptor) -> str:

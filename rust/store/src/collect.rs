@@ -367,12 +367,15 @@ impl Collection<'_> {
                 return Ok(());
             };
             doomed.spare_new(store)?;
-            let turn = Instant::now();
+            let mut turn = Instant::now();
             while let Some(victim) = doomed.next() {
                 check_cancelled(cancel)?;
                 self.remove_content(victim)?;
-                if turn.elapsed() >= TURN && store.writers_wait()? {
-                    break;
+                if turn.elapsed() >= TURN {
+                    if store.writers_wait()? {
+                        break;
+                    }
+                    turn = Instant::now();
                 }
             }
             if doomed.is_empty() {
