@@ -11,6 +11,8 @@ from __future__ import annotations
 import errno as system
 
 _FULL = (system.ENOSPC, system.EDQUOT)
+_FAILING = (system.EIO, system.EUCLEAN, system.EBADMSG, system.EROFS)
+"""How a disk fails, and what its file system says when it has given up."""
 
 
 class FastlayerError(Exception):
@@ -57,7 +59,7 @@ class StoreError(FastlayerError):
 class StoreIOError(StoreError):
     """A system call on the store failed (full disk, read-only, …); ``errno`` says which.
 
-    A full disk has a hint of its own, where the caller knows of none.
+    A full and a failing disk have hints of their own, where the caller knows of none.
     """
 
     def __init__(self, message: str, *, hint: str | None = None, errno: int | None = None) -> None:
@@ -66,6 +68,8 @@ class StoreIOError(StoreError):
                 "free space on the store's file system (fastlayer builder prune, rmi), or name "
                 "another store with --root"
             )
+        elif hint is None and errno in _FAILING:
+            hint = "the disk or its file system fails: see dmesg; fastlayer fsck checks the store"
         super().__init__(message, hint=hint)
         self.errno = errno
 

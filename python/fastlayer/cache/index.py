@@ -293,9 +293,11 @@ class CacheIndex:
 
 
 def _refused(verb: str, path: Path, error: sqlite3.OperationalError) -> StoreIOError:
-    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
+    reasons = {sqlite3.SQLITE_FULL: errno.ENOSPC, sqlite3.SQLITE_IOERR: errno.EIO}
+    reason = reasons.get(error.sqlite_errorcode & 0xFF)
+    if reason is None:
         return StoreIOError(f"cannot {verb} {path}: {error}")
-    return StoreIOError(f"cannot {verb} {path}: {os.strerror(errno.ENOSPC)}", errno=errno.ENOSPC)
+    return StoreIOError(f"cannot {verb} {path}: {os.strerror(reason)}", errno=reason)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

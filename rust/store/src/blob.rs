@@ -40,7 +40,8 @@ impl Store {
         let failed = |source| Error::io(format!("cannot write blob {digest}"), source);
         let mut file = TemporaryFile::new_in(self.blobs(), 0o400)?;
         file.file_mut().write_all(bytes).map_err(failed)?;
-        file.file().sync_all().map_err(failed)?;
+        let synced = file.file().sync_all();
+        synced.map_err(|source| self.lost_writes(failed(source)))?;
         file.publish(self.blobs(), name.as_bytes())?;
         fsync_dir(self.blobs())?;
         Ok(digest)

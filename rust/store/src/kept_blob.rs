@@ -80,7 +80,8 @@ impl KeptBlob<'_> {
     /// Gives it its name, durably: `digest` must be that of the bytes.
     pub(crate) fn publish(self, store: &Store, digest: &BlobDigest) -> Result<()> {
         let failed = |source| Error::io(format!("cannot write blob {digest}"), source);
-        self.file.file().sync_all().map_err(failed)?;
+        let synced = self.file.file().sync_all();
+        synced.map_err(|source| store.lost_writes(failed(source)))?;
         store.name_blob(digest)?;
         if store.distrusts() {
             store.clear_blob(digest)?;

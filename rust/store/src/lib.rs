@@ -21,6 +21,7 @@ mod indexing;
 mod intake;
 mod kept_blob;
 mod late_object;
+mod lost_writes;
 mod open_indexes;
 mod owners;
 mod pipeline;

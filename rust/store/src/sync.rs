@@ -26,7 +26,7 @@ impl Store {
         let trees = names(&from.trees)?;
         let objects = from.objects.ids()?;
         let segments = from.segments.ids()?;
-        syncfs(self.root())?;
+        self.write_out()?;
         for id in &objects {
             from.objects.move_to(&into.objects, id)?;
         }
@@ -38,10 +38,16 @@ impl Store {
             return Ok(());
         }
         if !(objects.is_empty() && segments.is_empty()) {
-            syncfs(self.root())?;
+            self.write_out()?;
         }
         move_names(&from.recipes, &into.recipes, &recipes)?;
         Ok(fsync_dir(&into.recipes)?)
+    }
+
+    /// Has the kernel write all that it holds back.
+    fn write_out(&self) -> Result<()> {
+        syncfs(self.root()).map_err(|error| self.lost_writes(error.into()))?;
+        self.check_not_lost()
     }
 }
 
