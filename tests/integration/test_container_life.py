@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import signal
+import struct
 import subprocess
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -200,6 +204,38 @@ def _command_line(entry: Path) -> str:
         return (entry / "cmdline").read_bytes().decode(errors="replace")
     except OSError:
         return ""
+
+
+def test_exec_leaves_a_process_alone(fastlayer: Command) -> None:
+    detached(fastlayer, "alone", FOREVER)
+    fastlayer.run("exec", "-d", "alone", "sh", "-c", "sleep 0.2; echo > /left; exec sleep 300")
+    deadline = time.monotonic() + 60
+    while "A /left" not in fastlayer.text("diff", "alone").splitlines():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert "sleep 300" in fastlayer.text("exec", "alone", "ps")
+    missing = fastlayer.run("exec", "-d", "alone", "nosuch", check=False)
+    assert missing.returncode == 127
+    fastlayer.run("rm", "-f", "alone")
+
+
+def test_exec_on_a_terminal(fastlayer: Command) -> None:
+    detached(fastlayer, "seen", FOREVER)
+    process, terminal = pty.fork()
+    if process == 0:
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 111, 0, 0))
+        script = "tty; read line; echo got $line; exit 5"
+        argv = fastlayer.argv("exec", "-it", "seen", "sh", "-c", script)
+        os.execve(argv[0], argv, fastlayer.environ())
+    shown = b""
+    while b"/dev/pts/0\r\n" not in shown:
+        shown += os.read(terminal, 4096)
+    os.write(terminal, b"keys\n")
+    while b"got keys\r\n" not in shown:
+        shown += os.read(terminal, 4096)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 5
+    os.close(terminal)
+    fastlayer.run("rm", "-f", "seen")
 
 
 def test_exec_runs_beside(fastlayer: Command) -> None:

@@ -10,8 +10,12 @@ from fastlayer.cli import terminal
 from fastlayer.cli.container_request import read_environment
 from fastlayer.cli.location import open_store
 from fastlayer.container.execution import ExecRequest, execute
+from fastlayer.container.lifecycle import Session
 from fastlayer.container.registry import ContainerRegistry
 from fastlayer.errors import UsageError
+
+DETACHED = 1
+"""The exit code where the user left the terminal and the process behind, as docker's is."""
 
 
 @click.command(
@@ -53,8 +57,15 @@ def command(
         user=user,
         working_directory=workdir,
         terminal=tty,
+        size=terminal.window_size() if tty else None,
         stdin=interactive or tty,
         detach=detach,
         privileged=privileged,
     )
-    return execute(store, ContainerRegistry(store.root).find(container), request)
+    found = ContainerRegistry(store.root).find(container)
+    return execute(store, found, request, _attend)
+
+
+def _attend(session: Session) -> int:
+    code = terminal.interact(session, stdin=True, terminal=True)
+    return DETACHED if code is None else code

@@ -71,7 +71,7 @@ class ChildProcess:
         return 128 - code if code < 0 else code
 
 
-class _SandboxedProcess:
+class SandboxedProcess:
     """One of our own sandbox. See :class:`FirstProcess`."""
 
     def __init__(self, process: SandboxProcess, launcher: SandboxLauncher) -> None:
@@ -79,12 +79,15 @@ class _SandboxedProcess:
         self._launcher = launcher
 
     def fileno(self) -> int:
+        """See :class:`FirstProcess`."""
         return self._process.fileno()
 
     def signal(self, number: int) -> None:
+        """See :class:`FirstProcess`."""
         self._process.signal(number)
 
     def wait(self) -> int:
+        """See :class:`FirstProcess`."""
         code = self._process.wait()
         self._launcher.close()
         return code
@@ -233,7 +236,7 @@ def _start_sandbox(
             os.close(terminal)
         raise
     (container.run / SANDBOX_MARK).touch()
-    first = _SandboxedProcess(process, launcher)
+    first = SandboxedProcess(process, launcher)
     if terminal is not None:
         streams.close_outer()
         return Launched(pid, root, first, terminal=terminal)

@@ -119,6 +119,10 @@ class SandboxLauncher:
             os.close(description)
         return SandboxProcess(ours)
 
+    def let_go(self) -> None:
+        """Give up our end of the child, in a copy of the process that made it."""
+        self._socket.close()
+
     def close(self) -> None:
         """See :class:`fastlayer.container.drivers.foreground.Launcher`."""
         with self._lock:
