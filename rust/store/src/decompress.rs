@@ -12,8 +12,8 @@ use crate::read::{read_full, read_some};
 
 /// Bytes read from the source at a time.
 const BUFFER: usize = 256 << 10;
-/// The same where nothing is decompressed.
-pub(crate) const PLAIN_BUFFER: usize = 16 << 10;
+/// The same where nothing is decompressed: as little as is worth a read.
+const PLAIN_BUFFER: usize = 16 << 10;
 /// Bytes that tell the forms apart.
 pub(crate) const HEAD: usize = 6;
 /// Largest window that a zstd frame may ask for, as a power of two: as `zstd` itself takes.
@@ -53,6 +53,13 @@ impl Compression {
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Xz,
             [b'B', b'Z', b'h', b'1'..=b'9', ..] => Self::Bzip2,
             _ => Self::None,
+        }
+    }
+
+    fn piece(self) -> usize {
+        match self {
+            Self::None => PLAIN_BUFFER,
+            _ => BUFFER,
         }
     }
 }
@@ -101,11 +108,7 @@ impl<R: Read> Decompressor<R> {
             .map_err(|source| Error::io("cannot read the layer", source))?;
         head.truncate(count);
         let compression = Compression::detect(&head);
-        let capacity = match compression {
-            // What is read in pieces of this size or more is not copied.
-            Compression::None => PLAIN_BUFFER,
-            _ => BUFFER,
-        };
+        let capacity = compression.piece();
         let source = BufReader::with_capacity(capacity, Cursor::new(head).chain(source));
         let stream =
             Stream::begin(compression, source).map_err(|error| failed(compression, error))?;
@@ -114,6 +117,16 @@ impl<R: Read> Decompressor<R> {
             compression,
             plain: 0,
         })
+    }
+
+    /// Bytes that are worth a call of [`Self::read`]; plain ones are then not copied on their way.
+    pub(crate) fn piece(&self) -> usize {
+        self.compression.piece()
+    }
+
+    /// Whether nothing is decompressed.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.compression == Compression::None
     }
 
     /// The source, unless reading it has failed.

@@ -8,7 +8,7 @@ use std::io::Read;
 
 use fastlayer_tar::{ErrorKind, Event, Limits, Reader};
 
-use crate::decompress::{Decompressor, PLAIN_BUFFER};
+use crate::decompress::Decompressor;
 use crate::digest::{BlobDigest, DiffId};
 use crate::error::{Error, Result};
 use crate::hashing::HashingReader;
@@ -16,12 +16,6 @@ use crate::kept_blob::KeepingReader;
 use crate::layer_info::LayerInfo;
 use crate::layer_writer::{LayerWriter, WriterOptions};
 use crate::store::Store;
-
-/// Plain bytes handed to the parser at a time: mostly headers and small files. As little as is worth
-/// a read, since what of a content is among them is copied once more.
-const BUFFER: usize = PLAIN_BUFFER;
-/// So much or more of a content is read to where it is worked on.
-const DIRECT: u64 = PLAIN_BUFFER as u64;
 
 /// What a layer that comes in must be, and how it is taken in.
 #[derive(Clone, Debug, Default)]
@@ -68,7 +62,8 @@ impl Store {
         let reader = HashingReader::new(source, options.blob_digest.is_some());
         let mut plain = Decompressor::new(reader)?;
         let mut ingest = Ingest::new(LayerWriter::new(self, options.writer)?);
-        let mut buffer = vec![0; BUFFER];
+        // As little as is worth a call: what of a large content is in it is copied once more.
+        let mut buffer = vec![0; plain.piece()];
         loop {
             if ingest.take(&mut plain, &mut buffer)? == 0 {
                 break;
@@ -131,14 +126,17 @@ impl Ingest {
         }
     }
 
-    /// Takes the next bytes of `plain`; gives their number, 0 at the end.
+    /// Takes the next bytes of `plain`; gives their number, 0 at the end. A content is read to where
+    /// it is worked on while more of it is expected than `buffer` holds; all else goes through it,
+    /// as what is decompressed does: inflating to one small place over and over is faster.
     fn take<R: Read>(
         &mut self,
         plain: &mut Decompressor<HashingReader<R>>,
         buffer: &mut [u8],
     ) -> Result<usize> {
         if let Some(parser) = &mut self.parser
-            && parser.expected_content() >= DIRECT
+            && plain.is_plain()
+            && parser.expected_content() >= buffer.len() as u64
         {
             let space = self.writer.content_space(parser.expected_content())?;
             let count = plain.read(space, HashingReader::count)?;
