@@ -18,6 +18,8 @@ from benches.store_call import StoreCalls
 
 FIRST = "ingest of a 1 GB layer"
 AGAIN = "ingest again, all contents present"
+OBJECTS = "cp -r of its objects"
+"""What the disk and the kernel alone take for what an ingest writes."""
 TAR, UMOCI, SKOPEO, SHA256 = "tar xf", "umoci unpack", "skopeo copy", "openssl dgst -sha256"
 
 
@@ -37,6 +39,8 @@ def measure(turn: Round) -> None:
             SKOPEO: lambda: trees.append(unpack_by_skopeo(layout, mount / "skopeo")),
         },
     )
+    objects = mount / "store" / "objects"
+    turn.measure(FIRST, OBJECTS, lambda: run_process(["cp", "-r", objects, mount / "objects"]))
     diff_id = calls.run("ingest", tar)
     if turn.number == 0:
         own = mount / "tree"
