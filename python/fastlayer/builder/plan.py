@@ -280,7 +280,7 @@ class _Planner:
                 config = mutate.with_runtime(config, section)
         return StageState(
             config=config,
-            globals=self._globals,
+            globals_=self._globals,
             scope=StageScope(self._globals, inherited),
             platform=platform,
             find_origin=lambda name, where, flag: self._origin(name, where, flag, stage.index),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 from fastlayer.builder.graph import Origin, Place, Step
 from fastlayer.builder.scope import GlobalScope, StageScope
@@ -19,26 +18,69 @@ from fastlayer.oci.platform import Platform
 DEFAULT_SHELL = ("/bin/sh", "-c")
 
 
-@dataclass(slots=True)
 class StageState:
-    """What the next instruction of a stage sees."""
+    """What the next instruction of a stage sees.
 
-    config: ImageConfig
-    globals: GlobalScope
-    scope: StageScope
-    platform: Platform
-    find_origin: Callable[[str, Place, str], Origin]
-    """Gives the origin that a ``from`` names; the last argument is the flag, for errors."""
-    default_network: str = "default"
-    secrets: frozenset[str] = frozenset()
-    """Ids of the secrets that were given."""
-    agents: frozenset[str] = frozenset()
-    """Ids of the SSH agents that were given."""
-    allowed: frozenset[str] = frozenset()
-    """Entitlements that were given."""
-    command_is_own: bool = False
-    """Whether CMD was set in this stage."""
-    steps: list[Step] = field(default_factory=list)
+    Parameters
+    ----------
+    config:
+        The image's configuration so far.
+    globals_:
+        The arguments before the first FROM.
+    scope:
+        The stage's own arguments.
+    platform:
+        What the stage is built for.
+    find_origin:
+        Gives the origin that a ``from`` names; the last argument is the flag, for errors.
+    default_network:
+        What RUN has where it says nothing itself.
+    secrets, agents:
+        Ids of the secrets and of the SSH agents that were given.
+    allowed:
+        Entitlements that were given.
+    """
+
+    # Written out, since every build imports it: see decisions/values-without-generated-code.md.
+    __slots__ = (
+        "agents",
+        "allowed",
+        "command_is_own",
+        "config",
+        "default_network",
+        "find_origin",
+        "globals",
+        "platform",
+        "scope",
+        "secrets",
+        "steps",
+    )
+
+    def __init__(
+        self,
+        *,
+        config: ImageConfig,
+        globals_: GlobalScope,
+        scope: StageScope,
+        platform: Platform,
+        find_origin: Callable[[str, Place, str], Origin],
+        default_network: str,
+        secrets: frozenset[str],
+        agents: frozenset[str],
+        allowed: frozenset[str],
+    ) -> None:
+        self.config = config
+        self.globals = globals_
+        self.scope = scope
+        self.platform = platform
+        self.find_origin = find_origin
+        self.default_network = default_network
+        self.secrets = secrets
+        self.agents = agents
+        self.allowed = allowed
+        self.command_is_own = False
+        """Whether CMD was set in this stage."""
+        self.steps: list[Step] = []
 
     @property
     def runtime(self) -> RuntimeConfig:

@@ -12,7 +12,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import secrets
 from pathlib import Path
 
 from fastlayer.store import discard_tree, disk_usage
@@ -149,7 +148,7 @@ class CacheMounts:
             It cannot be moved away.
         """
         home = self._folder / key
-        doomed = self._root / _TRASH / f"mount-{secrets.token_hex(8)}"
+        doomed = self._root / _TRASH / f"mount-{os.urandom(8).hex()}"
         with contextlib.ExitStack() as held:
             try:
                 lock = os.open(home / _LOCK, _LOCK_FLAGS, 0o600)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 from pathlib import Path
 
 from fastlayer.errors import DocumentError
@@ -50,7 +49,7 @@ class FailedSteps:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in self._oldest_first()[: -(KEPT - 1)]:
             path.unlink(missing_ok=True)
-        new = self._folder / f".{secrets.token_hex(8)}"
+        new = self._folder / f".{os.urandom(8).hex()}"
         new.write_bytes(config.to_json())
         os.replace(new, self._folder / identifier)
         return identifier
