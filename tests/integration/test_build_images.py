@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -215,3 +216,17 @@ def test_outputs_name_the_image_or_keep_none(workshop: Workshop) -> None:
     cached = workshop.build("FROM busybox\nENV N=2\nRUN true\n", outputs=("type=cacheonly",))
     assert cached.image_id is None
     assert workshop.build("FROM busybox\nENV N=2\nRUN true\n").cached == 2
+
+
+def test_a_reader_who_has_had_enough_is_no_error(workshop: Workshop) -> None:
+    workshop.write({"Dockerfile": "FROM scratch\nCOPY large /\n", "large": bytes(1 << 20)})
+    command = workshop.command()
+    argv = command.argv("build", "-q", "-o", "-", workshop.context)
+    with subprocess.Popen(
+        argv, env=command.environ(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as running:
+        assert running.stdout is not None and running.stderr is not None
+        running.stdout.read(1)
+        running.stdout.close()
+        assert running.stderr.read() == b""
+        assert running.wait() == 141

@@ -6,6 +6,7 @@ the work. This package is the only place that prints.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import signal
@@ -93,6 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 141
     except errors.FastlayerError as error:
+        if isinstance(error, errors.StoreIOError) and error.errno == errno.EPIPE:
+            return 141  # who reads our output has had enough, and a shell says so by this number
         sys.stderr.write(f"error: {error}\n")
         if isinstance(error, errors.PlacedError):
             sys.stderr.write(error.excerpt())
