@@ -122,3 +122,23 @@ def test_a_repair_takes_contents_from_the_frames_that_a_save_left(fastlayer: Com
     assert b"repaired: object" in done.stdout
     assert fastlayer.run("cat", "made:/file").stdout == CONTENT
     assert check(fastlayer, 4) == []
+
+
+def test_contents_that_changed_places_are_both_found(workshop: Workshop) -> None:
+    """Two objects of one size under each other's names: every name and size is right."""
+    contents = [bytes([byte]) * 50_000 for byte in (1, 2)]
+    workshop.write({"one": contents[0], "two": contents[1]})
+    workshop.build("FROM busybox\nCOPY one two /\n", tags="made")
+    one, two = (object_of(workshop.store.root, content) for content in contents)
+    spare = one.with_name("spare")
+    one.rename(spare)
+    two.rename(one)
+    spare.rename(two)
+    command = workshop.command()
+    assert check(command, 1) == []
+    assert check(command, 2) == ["object", "object", "segment"]
+    done = command.run("save", "made", check=False)
+    assert done.returncode == 1
+    assert b"is damaged: its bytes have the id" in done.stderr
+    assert command.run("fsck", "--repair", check=False).returncode == 1
+    assert "image" in check(command, 4), "its layer had no other copy"

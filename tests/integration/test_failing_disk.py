@@ -49,7 +49,15 @@ def wait_until_it_is_let_go(disk: LoopFileSystem) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("operation", ["import", "build", "commit", "load"])
+@pytest.mark.parametrize(
+    "operation",
+    [
+        "import",
+        "build",
+        pytest.param("commit", marks=pytest.mark.long),
+        pytest.param("load", marks=pytest.mark.long),
+    ],
+)
 def test_a_disk_that_fails_to_write(tmp_path: Path, operation: str) -> None:
     with place("tmpfs", tmp_path, POOL) as pool, loop_file_system(pool, size=SIZE) as disk:
         command = busybox_store(disk.mount)
