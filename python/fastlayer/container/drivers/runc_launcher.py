@@ -20,6 +20,10 @@ from fastlayer.store import MountNamespace
 _KILL_SECONDS = 10.0
 _KILL_PAUSE = 0.05
 
+# The runtime lives too briefly for its garbage to matter, and is a chain of processes that wait for
+# each other: more threads of Go's scheduler make a start slower (decisions/how-runc-is-started.md).
+_GO_SETTINGS = (b"GOGC=off", b"GOMAXPROCS=1")
+
 
 class _Driver(Protocol):
     """What a launcher needs of its driver."""
@@ -44,8 +48,7 @@ class RuncLauncher:
         (bundle / "config.json").write_text(json.dumps(config))
         pid = self._namespace.spawn(
             self._driver.run_argv(bundle, container_id, log=log),
-            # The runtime lives too briefly for its garbage to matter.
-            env=[f"PATH={os.environ.get('PATH', os.defpath)}".encode(), b"GOGC=off"],
+            env=[f"PATH={os.environ.get('PATH', os.defpath)}".encode(), *_GO_SETTINGS],
             cwd=str(bundle),
             stdin=streams[0],
             stdout=streams[1],
