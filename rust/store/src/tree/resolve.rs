@@ -23,6 +23,20 @@ impl TreeView {
     /// # Errors
     /// [`Error::UnsafePath`] after 40 links; a damaged index.
     pub fn resolve(&self, path: &[u8], follow: bool) -> Result<Resolved<'_>> {
+        self.resolve_past(path, follow, &|_, _| false)
+    }
+
+    /// As [`Self::resolve`], where nothing is at the paths that `hidden` names of those that it is
+    /// asked for, with what is there.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub(super) fn resolve_past(
+        &self,
+        path: &[u8],
+        follow: bool,
+        hidden: &dyn Fn(&[u8], Kind) -> bool,
+    ) -> Result<Resolved<'_>> {
         let mut trail = vec![Step {
             path: Vec::new(),
             node: self.root()?,
@@ -41,6 +55,8 @@ impl TreeView {
                 Some(parent) => self.child(parent, &name)?,
                 None => None,
             };
+            let path_here = join(&here.path, &name);
+            let node = node.filter(|node| !hidden(&path_here, node.kind()));
             let link = node.as_ref().filter(|node| node.kind() == Kind::Symlink);
             if let Some(link) = link
                 && (follow || !pending.is_empty())
@@ -61,8 +77,10 @@ impl TreeView {
                 }
                 continue;
             }
-            let path = join(&here.path, &name);
-            trail.push(Step { path, node });
+            trail.push(Step {
+                path: path_here,
+                node,
+            });
         }
         let last = trail.pop().unwrap_or(Step {
             path: Vec::new(),
