@@ -75,7 +75,7 @@ class StoreIOError(StoreError):
 
 
 class StoreFormatError(StoreError):
-    """The store's format is newer than this program, or the directory is not a store."""
+    """A store or a file of it has a version that is not known, or a directory is not a store."""
 
 
 class CorruptError(StoreError):

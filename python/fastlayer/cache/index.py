@@ -322,6 +322,8 @@ def _create(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     # Another process may have made the tables between the look and the lock.
     if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise sqlite3.DatabaseError("tables without a version")
         for statement in _SCHEMA.split(";"):
             if statement.strip():
                 connection.execute(statement)

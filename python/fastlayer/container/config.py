@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from fastlayer.container.mounts import DEFAULT_SHM_SIZE, Mount
 from fastlayer.container.spec import Ulimit
-from fastlayer.errors import CorruptError
+from fastlayer.errors import CorruptError, StoreFormatError
 from fastlayer.oci.config import ImageConfig
 
 VERSION = 1
@@ -116,12 +116,15 @@ def from_value(value: Mapping[str, object], where: str) -> ContainerConfig:
 
     Raises
     ------
+    StoreFormatError
+        It is of another version.
     CorruptError
         Something is missing, or has another type.
     """
     if value.get("version") != VERSION:
-        raise CorruptError(
-            f"{where} has version {value.get('version')}, this program knows {VERSION}",
+        found = value.get("version")
+        raise StoreFormatError(
+            f"{where} has version {found}, this release knows version {VERSION} only",
             hint="use the fastlayer that created the container",
         )
     reader = _Reader(value, where)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fastlayer.errors import FastlayerError
+from fastlayer.errors import CorruptError, FastlayerError
 from fastlayer.image.refs import Refs
 from fastlayer.oci.config import ImageConfig
 from fastlayer.oci.digest import sha256_digest
@@ -56,5 +56,8 @@ def _details(store: Store, image_id: str) -> Iterator[str]:
     if sha256_digest(data) != image_id:
         yield "its config does not have its digest"
     for diff_id in config.diff_ids:
-        if store.layer(diff_id) is None:
-            yield f"layer {diff_id} is missing"
+        try:
+            if store.layer(diff_id) is None:
+                yield f"layer {diff_id} is missing"
+        except CorruptError as error:
+            yield f"its layers cannot be used: {error}"

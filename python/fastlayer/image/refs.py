@@ -30,7 +30,7 @@ from fastlayer.store import disk_usage
 from fastlayer.value import Value
 
 VERSION = 1
-"""Version of the two kinds of file; one that is higher is not read."""
+"""Version of the two kinds of file; no other is read."""
 
 _LONGEST_FILE_NAME = 240
 _READABLE_HEAD = 150
@@ -207,10 +207,11 @@ def _read(path: Path, decode: Callable[[Node], _Record]) -> _Record | None:
     try:
         node = parse(data, str(path))
         version = node.child("version").integer()
-        if version > VERSION:
+        if version != VERSION:
+            age = "newer" if version > VERSION else "older"
             raise StoreFormatError(
-                f"{path}: version {version} is newer than this program reads ({VERSION})",
-                hint="use a newer fastlayer",
+                f"{path} has version {version}, this release knows version {VERSION} only",
+                hint=f"use the {age} fastlayer that wrote it",
             )
         return decode(node)
     except DocumentError as error:

@@ -58,6 +58,15 @@ pub fn convert(py: Python<'_>, error: Error) -> PyErr {
         Error::UnsafePath { .. } => make(py, "UnsafePathError", &message, None, None),
         Error::Limit { .. } => make(py, "LimitError", &message, Some(LIMIT_HINT), None),
         Error::Format { .. } => make(py, "StoreFormatError", &message, None, None),
+        Error::Version { found, known, .. } => {
+            let hint = if found > known {
+                "use the newer fastlayer that wrote it, or another store (--root)"
+            } else {
+                "save its images with the older fastlayer that wrote it, and load them into a new \
+                 store (--root)"
+            };
+            make(py, "StoreFormatError", &message, Some(hint), None)
+        }
         Error::Conflict { .. } => make(py, "ConflictError", &message, None, None),
         Error::Interrupted => make(py, "Interrupted", &message, None, None),
         Error::Source { ref detail, .. } => {

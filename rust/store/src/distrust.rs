@@ -54,7 +54,7 @@ impl Store {
         let mut held = false;
         for area in [self.durable(), self.unsynced()] {
             held |= keep_whole(&area.segments, id.as_bytes(), |file| {
-                StoredSegment::read_from(id, file)?.verify(self)
+                StoredSegment::read_from(self, id, file)?.verify(self)
             })?;
         }
         Ok(held)

@@ -86,6 +86,16 @@ pub enum Error {
         /// What is wrong with it.
         detail: String,
     },
+    /// A store, or a file in it, is of a version that this release does not know. It is no damage.
+    #[error("{what} has version {found}, this release knows version {known} only")]
+    Version {
+        /// The store or the file.
+        what: String,
+        /// The version that it has.
+        found: u64,
+        /// The version that would be read.
+        known: u64,
+    },
     /// Bytes do not have the digest that they were said to have.
     #[error("digest of {what} is {found}, but {expected} was expected")]
     DigestMismatch {

@@ -253,6 +253,8 @@ impl Check<'_> {
 pub(crate) fn is_damage(error: &Error) -> bool {
     match error {
         Error::Interrupted | Error::Conflict { .. } | Error::Limit { .. } => false,
+        // Another release has written it and may still need it: nothing is to be removed for that.
+        Error::Version { .. } => false,
         // What the kernel says of a disk that fails, and of a file system that is damaged.
         Error::Io { source, .. } => [Errno::IO, Errno::UCLEAN, Errno::BADMSG, Errno::NODATA]
             .into_iter()

@@ -5,6 +5,7 @@
 //! header, so that asking for it reads a few hundred bytes. A recipe is immutable.
 
 use std::fs::File;
+use std::io::Read;
 
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -220,7 +221,16 @@ pub(crate) fn read_info(diff_id: &DiffId, file: &mut File) -> Result<LayerInfo> 
     let mut bytes = vec![0; size_of::<Header>() + REASON_LIMIT];
     let count = read_full(file, &mut bytes)
         .map_err(|source| Error::io(format!("cannot read recipe {diff_id}"), source))?;
-    let (header, rest) = parse_header(diff_id, &bytes[..count])?;
+    bytes.truncate(count);
+    let (header, rest) = match parse_header(diff_id, &bytes) {
+        // Where the checksum does not hold, it is damage and no other version.
+        Err(error @ Error::Version { .. }) => {
+            file.read_to_end(&mut bytes)
+                .map_err(|source| Error::io(format!("cannot read recipe {diff_id}"), source))?;
+            return Err(Recipe::decode(diff_id, &bytes).err().unwrap_or(error));
+        }
+        parsed => parsed?,
+    };
     size(header.reason)
         .and_then(|length| info(&header, rest.get(..length)?))
         .ok_or_else(|| Error::corrupt(format!("recipe {diff_id}"), "its reason is cut short"))
@@ -234,8 +244,11 @@ fn parse_header<'a>(diff_id: &DiffId, bytes: &'a [u8]) -> Result<(Header, &'a [u
         return Err(Error::corrupt(what(), "is no recipe"));
     }
     if header.version.get() != RECIPE_VERSION {
-        let detail = format!("version {} is not known here", header.version.get());
-        return Err(Error::format(what(), detail));
+        return Err(Error::Version {
+            what: what(),
+            found: header.version.get().into(),
+            known: RECIPE_VERSION.into(),
+        });
     }
     if header.diff_id != *diff_id.as_bytes() {
         return Err(Error::corrupt(what(), "is of another layer"));

@@ -123,7 +123,7 @@ impl Store {
             let id = SegmentId::from_bytes(*id.as_bytes());
             for area in [self.unsynced(), self.durable()] {
                 keep_whole(&area.segments, id.as_bytes(), |file| {
-                    let segment = StoredSegment::read_from(id, file)?;
+                    let segment = StoredSegment::read_from(self, id, file)?;
                     for object in &segment.objects {
                         if !self.has_object(object)? {
                             return Ok(());

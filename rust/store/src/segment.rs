@@ -23,6 +23,7 @@ pub const SEGMENT_LIMIT: u64 = 4 << 20;
 const MAGIC: [u8; 8] = *b"FLSEGM01";
 /// What segments of any version begin with; two digits for the version follow.
 const FAMILY: &[u8] = b"FLSEGM";
+const VERSION: u64 = 1;
 const COMPRESSION_LEVEL: i32 = 1;
 const INLINE: u64 = 0;
 const OBJECT: u64 = 1;
@@ -182,21 +183,28 @@ impl StoredSegment {
         let file = store
             .lookup(id.as_bytes(), |area| &area.segments, Fanout::open_file)?
             .ok_or_else(|| Error::not_found(format!("segment {id}")))?;
-        Self::read_from(id, file)
+        Self::read_from(store, id, file)
     }
 
     /// Reads a segment from its open file.
-    pub(crate) fn read_from(id: SegmentId, mut file: File) -> Result<Self> {
+    pub(crate) fn read_from(store: &Store, id: SegmentId, mut file: File) -> Result<Self> {
         let mut bytes = Vec::new();
         std::io::Read::read_to_end(&mut file, &mut bytes)
             .map_err(|source| Error::io(format!("cannot read segment {id}"), source))?;
-        if let Some((magic, _)) = bytes.split_first_chunk::<8>()
-            && *magic != MAGIC
-            && magic.starts_with(FAMILY)
-        {
-            let version = String::from_utf8_lossy(&magic[FAMILY.len()..]).into_owned();
-            let detail = format!("version {version} is not known here");
-            return Err(Error::format(format!("segment {id}"), detail));
+        if let Some(found) = other_version(&bytes) {
+            // The digits have no checksum: where the rest gives what it is named by, they are wrong.
+            bytes[..MAGIC.len()].copy_from_slice(&MAGIC);
+            return match Self::decode(id, &bytes).map(|segment| segment.verify(store)) {
+                Some(Ok(())) => Err(Error::corrupt(
+                    format!("segment {id}"),
+                    format!("its version, {found}, is not what it was written with"),
+                )),
+                _ => Err(Error::Version {
+                    what: format!("segment {id}"),
+                    found,
+                    known: VERSION,
+                }),
+            };
         }
         Self::decode(id, &bytes)
             .ok_or_else(|| Error::corrupt(format!("segment {id}"), "is not in its format"))
@@ -336,6 +344,13 @@ fn read_number(input: &mut &[u8]) -> Option<u64> {
         }
     }
     None
+}
+
+/// The version of a stored segment that says it has another one than [`VERSION`].
+fn other_version(bytes: &[u8]) -> Option<u64> {
+    let digits = bytes.get(..MAGIC.len())?.strip_prefix(FAMILY)?;
+    let version = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    (version != VERSION && digits.iter().all(u8::is_ascii_digit)).then_some(version)
 }
 
 #[cfg(test)]

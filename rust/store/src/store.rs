@@ -99,7 +99,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::NotFound`] without a store there, [`Error::Conflict`] when it belongs to somebody
-    /// else or is read-only, [`Error::Format`] when it is none or of another version.
+    /// else or is read-only, [`Error::Format`] when it is none, [`Error::Version`].
     pub fn open(root: &Path, create: bool) -> Result<Self> {
         let path = std::path::absolute(root).map_err(|source| Error::io(root.display(), source))?;
         if create {
@@ -340,10 +340,11 @@ fn check_version(root: &Directory) -> Result<()> {
     }
     match value.get("version").and_then(serde_json::Value::as_u64) {
         Some(STORE_VERSION) => Ok(()),
-        Some(version) => Err(Error::format(
-            root.path().display(),
-            format!("store version {version} is not known here, only {STORE_VERSION}"),
-        )),
+        Some(version) => Err(Error::Version {
+            what: format!("the store {}", root.path().display()),
+            found: version,
+            known: STORE_VERSION,
+        }),
         None => Err(Error::format(path.display(), "has no version")),
     }
 }
