@@ -115,6 +115,18 @@ def test_python_parts_import_only_to_their_right() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_the_second_reader_of_the_formats_knows_nothing_of_the_first() -> None:
+    reader = ROOT / "tests" / "conformance" / "formats" / "reader"
+    wrong = [
+        f"{path.name}:{line} imports {name}"
+        for path in python_files(reader)
+        for name, line in imports(path)
+        if within(name, "fastlayer")
+        or (within(name, "tests") and not within(name, "tests.conformance.formats.reader"))
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
 def test_heavy_modules_are_imported_in_one_place() -> None:
     wrong = []
     for path in python_files(PACKAGE):

@@ -8,7 +8,7 @@ from fastlayer.container.config import AnonymousVolume, ContainerConfig
 from fastlayer.container.mounts import Mount
 from fastlayer.container.spec import Ulimit
 from fastlayer.container.state import AdoptedLayer, ContainerState
-from fastlayer.errors import CorruptError
+from fastlayer.errors import CorruptError, StoreFormatError
 
 NOW = "2026-01-02T03:04:05Z"
 
@@ -81,11 +81,17 @@ def test_config_survives_its_document() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"version": 2}, {"name": 1}, {"mounts": [1]}, {"arguments": [1]}, {"ulimits": [[1]]}],
+    [{"name": 1}, {"mounts": [1]}, {"arguments": [1]}, {"ulimits": [[1]]}],
 )
 def test_a_damaged_config_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(CorruptError):
         config.from_value({**container_config().to_value(), **change}, "config")
+
+
+@pytest.mark.parametrize("version", [0, 2, None])
+def test_a_config_of_another_version_is_refused(version: int | None) -> None:
+    with pytest.raises(StoreFormatError, match="knows version 1 only"):
+        config.from_value({**container_config().to_value(), "version": version}, "config")
 
 
 def test_documents_are_replaced_whole(tmp_path: Path) -> None:
