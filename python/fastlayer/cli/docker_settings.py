@@ -24,6 +24,9 @@ _ARGUMENTS = {
 def proxy_arguments(environment: Mapping[str, str]) -> dict[str, str]:
     """The build arguments that the file's default proxies stand for.
 
+    A home directory that may not be entered is another user's, as ``su`` and ``sudo`` leave it in
+    ``$HOME``: what is there are not this user's settings.
+
     Raises
     ------
     UsageError
@@ -40,6 +43,8 @@ def proxy_arguments(environment: Mapping[str, str]) -> dict[str, str]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except OSError as error:
+        if not folder and isinstance(error, PermissionError):
+            return {}
         raise UsageError(f"{path}: {error.strerror}", hint=hint) from error
     except (ValueError, AttributeError, TypeError) as error:
         raise UsageError(f"{path}: it is not docker's settings file: {error}", hint=hint) from error

@@ -37,6 +37,16 @@ def test_without_proxies(tmp_path: Path, text: str | None) -> None:
     assert proxy_arguments({"DOCKER_CONFIG": str(tmp_path)}) == {}
 
 
+def test_settings_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    assert proxy_arguments({"HOME": str(tmp_path)}) == {}
+    with pytest.raises(UsageError, match=r"config.json: Permission denied"):
+        proxy_arguments({"DOCKER_CONFIG": str(tmp_path)})
+
+
 @pytest.mark.parametrize(
     "text",
     ["{", "[]", '{"proxies": 1}', '{"proxies": {"default": {"httpProxy": 5}}}', "\xff"],
