@@ -1,5 +1,8 @@
 """``python -m benches.build_steps``: RUN steps, and what a step that changes nothing costs.
 
+The first RUN on a base stands alone: it lays the base out for mounting, which Docker and buildah
+did when they loaded it.
+
 The early cut-off: an input of a step changes and its result does not. What follows, a large COPY,
 stays cached for whoever compares results; the others copy again.
 """
@@ -16,6 +19,7 @@ from benches.peers import BuildKit, Fastlayer, Peer, builders
 from benches.rounds import Bench, Round, main, run_process
 
 STEPS = 20
+FIRST = "the first RUN on a base that was loaded"
 ECHO, ECHO_UNCHANGED = "20 RUN echo", "20 RUN echo, nothing changed"
 BUILTIN = "20 RUN echo, built-in sandbox"
 CUT_OFF = "early cut-off: a RUN gives what it gave, a COPY of 1 GB follows"
@@ -30,10 +34,12 @@ COPY site /opt/site
 def measure(turn: Round) -> None:
     """One round."""
     mount = turn.mount
+    first = echo_context(mount / "first", "first", steps=1)
     echo = echo_context(mount / "echo", "step")
     with builders(mount) as peers:
         for peer in peers:
             peer.load(base_archive(turn.cache))
+        turn.each(FIRST, peers, lambda peer: peer.build(first))
         turn.each(ECHO, peers, lambda peer: peer.build(echo))
         turn.each(ECHO_UNCHANGED, peers, lambda peer: peer.build(echo))
         measure_builtin(turn, peers[1])
@@ -61,10 +67,10 @@ def measure_cut_off(turn: Round, peers: list[Peer]) -> None:
     turn.each(CUT_OFF, peers, lambda peer: peer.build(context))
 
 
-def echo_context(folder: Path, word: str) -> Path:
+def echo_context(folder: Path, word: str, steps: int = STEPS) -> Path:
     """A context of nothing but RUN steps."""
     folder.mkdir()
-    lines = [f"FROM {BASE}", *(f"RUN echo {word} {number}" for number in range(STEPS))]
+    lines = [f"FROM {BASE}", *(f"RUN echo {word} {number}" for number in range(steps))]
     (folder / "Dockerfile").write_text("\n".join(lines) + "\n")
     return folder
 
