@@ -185,7 +185,7 @@ def _images(
     groups = [_digests(image) for image in images]
     found = storage.store.usage(groups).groups
     # Whatever else keeps a layer from being given back, each a group of its own.
-    groups += [list(usage.container.chain()) for usage in containers]
+    groups += [list(usage.container.layers_needed()) for usage in containers]
     groups += [[record.diff_id] for record in storage.records()]
     groups.append(sorted(FailedSteps(storage.store).needed()))
     alone = storage.store.usage(groups).groups
@@ -203,7 +203,7 @@ def _layers(
     storage: Storage, images: tuple[Image, ...], containers: Sequence[ContainerUsage]
 ) -> tuple[LayerUsage, ...]:
     needed = Counter(diff_id for image in images for diff_id in set(image.chain))
-    held = {diff_id for usage in containers for diff_id in usage.container.chain()}
+    held = {diff_id for usage in containers for diff_id in usage.container.layers_needed()}
     layers = storage.store.layers()
     found = storage.store.usage([[diff_id] for diff_id in layers]).groups
     return tuple(

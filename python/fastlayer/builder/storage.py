@@ -81,7 +81,7 @@ class Storage:
         needed = set(self.catalog.needed(without=without_images))
         for container in self.containers.all():
             if container.identifier not in without_containers:
-                needed.update(container.chain())
+                needed.update(container.layers_needed())
         needed.update(
             record.diff_id for record in self.records() if record.key not in without_steps
         )

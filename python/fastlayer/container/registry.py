@@ -86,6 +86,13 @@ class Container:
         diff_ids = rootfs.get("diff_ids", ()) if isinstance(rootfs, dict) else ()
         return (*map(str, diff_ids), *(layer.diff_id for layer in self.state().layers))
 
+    def layers_needed(self) -> tuple[str, ...]:
+        """The chain, of which a container that was removed meanwhile needs nothing."""
+        try:
+            return self.chain()
+        except ContainerNotFoundError:
+            return ()
+
     def try_lock(self) -> int | None:
         """Take the monitor's lock; gives a descriptor to close, ``None`` where a monitor lives."""
         try:
@@ -211,7 +218,7 @@ class ContainerRegistry:
 
     def layers_in_use(self) -> set[str]:
         """DiffIDs of every layer that a container lies over: roots of garbage collection."""
-        return {diff_id for container in self.all() for diff_id in container.chain()}
+        return {diff_id for container in self.all() for diff_id in container.layers_needed()}
 
     def using_image(self, image_id: str) -> list[Container]:
         """The containers that were made of an image."""
