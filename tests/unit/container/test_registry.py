@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from fastlayer.container.config import ContainerConfig
@@ -12,7 +13,7 @@ from fastlayer.errors import ContainerNotFoundError
 
 class _Config:
     name = "gone"
-    document: dict[str, object] = {"rootfs": {"diff_ids": ["sha256:" + "1" * 64]}}
+    document: ClassVar[dict[str, object]] = {"rootfs": {"diff_ids": ["sha256:" + "1" * 64]}}
 
 
 def test_a_container_that_was_removed_meanwhile_needs_no_layer(tmp_path: Path) -> None:
