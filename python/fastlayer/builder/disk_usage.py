@@ -124,10 +124,10 @@ def measure(storage: Storage) -> DiskUsage:
         layers_plain=sum(_plain(storage, diff_id) for image in images for diff_id in image.chain),
         layers_stored=of_images.unique - of_images.derived,
         layers_derived=of_images.derived,
-        images=_images(storage, images, containers),
+        images=_images(storage, images, containers, cache),
         layers=_layers(storage, images, containers),
         containers=containers,
-        cache_lines=cache_lines(storage)[0],
+        cache_lines=_lines(storage, cache)[0],
         image_share=Share(
             len(images),
             len(images) - len(idle),
@@ -152,7 +152,10 @@ def cache_lines(
     A step's size is that of its layer, which images and other steps may need as well; the sum
     counts each byte once.
     """
-    contents = (wanted or CacheFilter()).apply(storage.cache_contents())
+    return _lines(storage, (wanted or CacheFilter()).apply(storage.cache_contents()))
+
+
+def _lines(storage: Storage, contents: CacheContents) -> tuple[tuple[CacheLine, ...], int]:
     groups = storage.store.usage([[record.diff_id] for record in contents.steps]).groups
     lines = [
         CacheLine(record.key, STEP, one.unique + one.shared, record.used, record.description)
@@ -175,18 +178,21 @@ def _cache_share(storage: Storage, cache: CacheContents, whole: Usage, garbage: 
         total=len(cache.steps) + len(cache.mounts) + len(cache.files),
         active=sum(mount.in_use for mount in cache.mounts),
         size=layers.unique + layers.shared - layers.exports + whole.places.get("cache", 0),
-        reclaimable=storage.prune(cache=storage.choose(), dry_run=True).freed - garbage,
+        reclaimable=storage.prune(cache=storage.choose(found=cache), dry_run=True).freed - garbage,
     )
 
 
 def _images(
-    storage: Storage, images: tuple[Image, ...], containers: Sequence[ContainerUsage]
+    storage: Storage,
+    images: tuple[Image, ...],
+    containers: Sequence[ContainerUsage],
+    cache: CacheContents,
 ) -> tuple[ImageUsage, ...]:
     groups = [_digests(image) for image in images]
     found = storage.store.usage(groups).groups
     # Whatever else keeps a layer from being given back, each a group of its own.
     groups += [list(usage.container.layers_needed()) for usage in containers]
-    groups += [[record.diff_id] for record in storage.records()]
+    groups += [[record.diff_id] for record in cache.steps]
     groups.append(sorted(FailedSteps(storage.store).needed()))
     alone = storage.store.usage(groups).groups
     users = Counter(usage.container.config.image_id for usage in containers)

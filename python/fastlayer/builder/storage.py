@@ -135,6 +135,7 @@ class Storage:
         *,
         keep_bytes: int | None = None,
         everything: bool = True,
+        found: CacheContents | None = None,
     ) -> CacheChoice:
         """What of the build cache is to go; cache mounts in use are not.
 
@@ -148,14 +149,18 @@ class Storage:
         everything:
             Whether stat caches of contexts and servers' answers may go though no filter asks for
             their types or keys.
+        found:
+            What :meth:`cache_contents` gave, by whoever has asked already.
         """
-        contents = (wanted or CacheFilter()).apply(self.cache_contents())
+        if found is None:
+            found = self.cache_contents()
+        contents = (wanted or CacheFilter()).apply(found)
         if not everything and not (wanted and (wanted.types or wanted.keys)):
             contents = replace(contents, files=())
         if keep_bytes is not None:
             contents = beyond(contents, self._added(contents.steps), keep_bytes)
         idle = tuple(mount for mount in contents.mounts if not mount.in_use)
-        whole = wanted is None and len(contents.steps) == len(self.records())
+        whole = wanted is None and len(contents.steps) == len(found.steps)
         if keep_bytes is not None and not contents.steps:
             whole = False
         return CacheChoice(replace(contents, mounts=idle), leftovers=whole)

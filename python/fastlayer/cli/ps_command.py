@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from fastlayer.container.document import parse_timestamp
 from fastlayer.container.lifecycle import current_state
 from fastlayer.container.registry import Container, ContainerRegistry
 from fastlayer.container.state import ContainerState
-from fastlayer.errors import UsageError
+from fastlayer.errors import ContainerNotFoundError, UsageError
 
 _HEADERS = {
     "ID": "CONTAINER ID",
@@ -61,7 +62,10 @@ def command(
     tests = [_parse_filter(text) for text in filters]
     count = 1 if latest else last
     names_status = any(text.startswith(("status=", "exited=")) for text in filters)
-    found = [(c, current_state(store, c)) for c in ContainerRegistry(store.root).all()]
+    found = []
+    for container in ContainerRegistry(store.root).all():
+        with contextlib.suppress(ContainerNotFoundError):  # removed meanwhile
+            found.append((container, current_state(store, container)))
     shown = [(c, s) for c, s in found if all(test(c, s) for test in tests)]
     if count >= 0:
         shown = shown[:count]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import click
 
+from fastlayer.builder.storage import Storage
 from fastlayer.cli.go_flags import GoCommand
 from fastlayer.cli.location import open_store
 from fastlayer.cli.several import for_each
-from fastlayer.container.registry import ContainerRegistry
 from fastlayer.errors import ImageNotFoundError
-from fastlayer.image import ImageCatalog, ImageUse
 
 
 @click.command("rmi", cls=GoCommand)
@@ -21,17 +20,12 @@ def command(ctx: click.Context, images: tuple[str, ...], *, force: bool) -> None
 
     The space of the layers is given back when the store is next collected.
     """
-    store = open_store(ctx)
-    catalog = ImageCatalog(store)
-    containers = ContainerRegistry(store.root)
+    storage = Storage(open_store(ctx))
 
     def remove(name: str) -> None:
-        uses = [
-            ImageUse(container.config.image_id, container.identifier, container.is_running())
-            for container in containers.all()
-        ]
+        uses = storage.uses()
         try:
-            removal = catalog.remove(name.removeprefix("image:"), force=force, uses=uses)
+            removal = storage.catalog.remove(name.removeprefix("image:"), force=force, uses=uses)
         except ImageNotFoundError as error:
             if not force:
                 raise

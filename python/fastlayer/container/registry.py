@@ -107,8 +107,11 @@ class Container:
         return descriptor
 
     def is_running(self) -> bool:
-        """Whether its monitor lives."""
-        descriptor = self.try_lock()
+        """Whether its monitor lives; one that was removed meanwhile does not run."""
+        try:
+            descriptor = self.try_lock()
+        except ContainerNotFoundError:
+            return False
         if descriptor is None:
             return True
         os.close(descriptor)

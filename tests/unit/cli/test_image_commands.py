@@ -20,6 +20,7 @@ from tests.support.requirements import need_core
 need_core()
 
 from fastlayer.cli import location, main, moment  # noqa: E402
+from fastlayer.container.registry import ContainerRegistry  # noqa: E402
 from fastlayer.image import Image, ImageCatalog  # noqa: E402
 from fastlayer.value import replace  # noqa: E402
 
@@ -210,8 +211,6 @@ def test_switches_take_values_as_in_go(image: Image) -> None:
 
 
 def test_conflicts_name_the_container(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fastlayer.cli import rmi_command
-
     class Used:
         identifier = "c" * 64
         config = type("Config", (), {"image_id": image.id})()
@@ -219,13 +218,6 @@ def test_conflicts_name_the_container(image: Image, monkeypatch: pytest.MonkeyPa
         def is_running(self) -> bool:
             return False
 
-    class Registry:
-        def __init__(self, root: Path) -> None:
-            pass
-
-        def all(self) -> list[Used]:
-            return [Used()]
-
-    monkeypatch.setattr(rmi_command, "ContainerRegistry", Registry)
+    monkeypatch.setattr(ContainerRegistry, "all", lambda self: [Used()])
     assert isinstance(invoke("rmi", "site:1").exception, ConflictError)
     assert "Deleted" in run("rmi", "-f", "site:1")

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use fastlayer_context::Context;
 use fastlayer_fs::Directory;
-use fastlayer_tar::{EntryKind, padding};
+use fastlayer_tar::{BLOCK_SIZE, EntryKind, padding};
 
 use super::awaited::Awaited;
 use super::item::{Body, Item};
@@ -18,9 +18,6 @@ use crate::index::Kind;
 use crate::layer_info::LayerInfo;
 use crate::layer_writer::{LayerWriter, WriterOptions};
 use crate::store::Store;
-
-/// Bytes of a tar's block.
-const BLOCK: u64 = 512;
 
 /// Writes the entries in the order of paths. The first name of a file is the file, its others are
 /// hard links to it.
@@ -76,7 +73,7 @@ fn tar_bytes(plan: &BTreeMap<PathKey, Planned>) -> u64 {
                 Kind::File if !again => item.size + padding(item.size) as u64,
                 _ => 0,
             };
-            BLOCK + content
+            BLOCK_SIZE as u64 + content
         })
         .sum()
 }
